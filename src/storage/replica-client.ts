@@ -1,0 +1,139 @@
+/**
+ * The contract every storage place keeps. The engine sees nothing else of storage.
+ *
+ * Promises every implementation makes:
+ *  - a file becomes visible whole or not at all;
+ *  - a level lists in order of (minTXID, maxTXID), whatever order the store answers in;
+ *  - names that are not LTX names are ignored by listings;
+ *  - every method honours its `signal` and rejects with the signal's reason once aborted.
+ */
+import type { LTXHeader } from "../formats/ltx/header.ts";
+import type { TXID } from "../formats/ltx/txid.ts";
+
+/** One LTX file as a listing or a write reports it. */
+export interface LTXFileInfo {
+  /** 0 = one file per sync, 1…8 = compacted, 9 = snapshots. */
+  readonly level: number;
+  readonly minTXID: TXID;
+  readonly maxTXID: TXID;
+  readonly sizeBytes: number;
+  /**
+   * Time of the file. With `withTimestamps` it is the LTX header's timestamp, otherwise whatever the
+   * listing gives without further requests (on S3: the upload time).
+   */
+  readonly createdAt: Date;
+}
+
+export interface ListOptions {
+  /** First TXID wanted: files with minTXID ≥ from are listed. Default: all. */
+  readonly from?: TXID;
+  /** Ask for header timestamps even where that costs a request per file. */
+  readonly withTimestamps?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface OpenOptions {
+  /** First byte wanted. Default 0. */
+  readonly offset?: number;
+  /** Bytes wanted. Default: to the end of the file. Fewer arrive only when the file ends earlier. */
+  readonly length?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What to write: bytes in memory, a local file (sent in large pieces), or a stream of unknown length. */
+export type WriteBody =
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array }
+  | { readonly kind: "file"; readonly path: string; readonly sizeBytes: number }
+  | { readonly kind: "stream"; readonly chunks: AsyncIterable<Uint8Array> };
+
+export interface WriteOptions {
+  /** The LTX header's timestamp; stored so that a listing can give it back. */
+  readonly createdAt: Date;
+  /** Create only: fail with StorageError("exists") when the name is taken. Ignored where `conditionalWrites` is false. */
+  readonly ifAbsent?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** A name in one level. */
+export interface LTXFileName {
+  readonly level: number;
+  readonly minTXID: TXID;
+  readonly maxTXID: TXID;
+}
+
+export interface ReplicaClient extends AsyncDisposable {
+  /** "file", "s3", "memory", … as in messages, metrics and JSON. */
+  readonly type: string;
+  /** Where this is, for messages: no secrets. */
+  readonly description: string;
+  /** Attributes upstream logs with "replicating to" (bucket, path, region, endpoint, …). Values hold no secrets. */
+  readonly attributes: Readonly<Record<string, string>>;
+
+  /** Validates credentials and reachability as far as that is free of cost; idempotent. */
+  open(signal?: AbortSignal): Promise<void>;
+  /** Whether `ifAbsent` is honoured. May probe the store on first use and remembers the verdict. */
+  conditionalWrites(signal?: AbortSignal): Promise<boolean>;
+  /** Files of one level in TXID order. A missing folder or prefix is an empty list. */
+  list(level: number, options?: ListOptions): AsyncIterable<LTXFileInfo>;
+  /**
+   * The bytes of a file. Rejects with StorageError("not-found") when it does not exist, before the first chunk.
+   * A stream that ends before `length` bytes although the file is longer is an error, never a short success.
+   */
+  read(file: LTXFileName, options?: OpenOptions): AsyncIterable<Uint8Array>;
+  /** Writes one file atomically and returns what a listing would say of it. */
+  write(file: LTXFileName, body: WriteBody, options: WriteOptions): Promise<LTXFileInfo>;
+  /** Deletes files; missing ones count as deleted. */
+  delete(files: readonly LTXFileName[], options?: { readonly signal?: AbortSignal }): Promise<void>;
+}
+
+export type StorageErrorKind =
+  /** The object does not exist. */
+  | "not-found"
+  /** A create-only write lost: the name is taken. */
+  | "exists"
+  /** Credentials missing, wrong or without the right needed. Retrying does not help. */
+  | "denied"
+  /** The place itself is missing or misconfigured (no such bucket, wrong region, bad certificate). */
+  | "misconfigured"
+  /** No answer, throttled, 5xx, connection broken: retrying may help. */
+  | "unavailable"
+  /** The store said or gave something that cannot be right (truncated body, bad XML, wrong length). */
+  | "corrupt"
+  /** Not enough room where it was to be written. */
+  | "full";
+
+/** A failure of a storage place. `message` says the action, the object and what was found. */
+export class StorageError extends Error {
+  override readonly name = "StorageError";
+  readonly kind: StorageErrorKind;
+  /** How a person can fix it, where that is known. */
+  readonly hint: string | undefined;
+  /** HTTP status or store error code, where there is one: for metrics. */
+  readonly code: string | undefined;
+
+  constructor(
+    kind: StorageErrorKind,
+    message: string,
+    options: { readonly cause?: unknown; readonly hint?: string; readonly code?: string } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.kind = kind;
+    this.hint = options.hint;
+    this.code = options.code;
+  }
+}
+
+/** Whether `error` is a StorageError of that kind. */
+export function isStorageError(error: unknown, kind?: StorageErrorKind): error is StorageError {
+  return error instanceof StorageError && (kind === undefined || error.kind === kind);
+}
+
+/** The LTXFileInfo a place reports after writing `file`. */
+export function writtenInfo(file: LTXFileName, sizeBytes: number, createdAt: Date): LTXFileInfo {
+  return { ...file, sizeBytes, createdAt };
+}
+
+/** The createdAt of a file with this header. */
+export function headerTime(header: LTXHeader): Date {
+  return new Date(header.timestampMs);
+}
