@@ -14,6 +14,7 @@ export function formatTXID(txid: TXID): string {
 
 /** Parses exactly 16 lower-case hex digits; SyntaxError otherwise. */
 export function parseTXID(text: string): TXID {
-  if (!TXID_TEXT.test(text)) throw new SyntaxError(`Invalid TXID "${text}": 16 hex digits expected`);
+  if (!TXID_TEXT.test(text))
+    throw new SyntaxError(`Invalid TXID "${text}": 16 hex digits expected`);
   return BigInt(`0x${text}`);
 }

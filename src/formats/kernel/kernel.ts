@@ -1,0 +1,101 @@
+/** The hot loops: CRC-64, LZ4, LTX page frames and the WAL scan, as WebAssembly or as plain TypeScript. */
+import { createReferenceKernel } from "./reference.ts";
+import { createWASMKernel } from "./wasm.ts";
+
+/** Raw bytes of pages in one batch. */
+export const BATCH_BYTES = 1 << 20;
+/** Most pages (or WAL frames) one call handles: a batch of the smallest pages. */
+export const MAX_BATCH_PAGES: number = BATCH_BYTES / 512;
+/** Room for a batch of raw pages, of WAL frames, or of page frames plus one that is still incomplete. */
+export const INPUT_SIZE: number = BATCH_BYTES + (1 << 17);
+/** Room for the frames of `INPUT_SIZE` incompressible bytes. */
+export const OUTPUT_SIZE: number = BATCH_BYTES + (1 << 18);
+export const SCRATCH_SIZE = 1 << 16;
+
+/** What `decodeFrames()` came to; negative = malformed, at the frame that starts at `consumed`. */
+export const DECODE_MORE = 0;
+export const DECODE_END = 1;
+export const DECODE_BAD_HEADER: number = -1;
+export const DECODE_TOO_LARGE: number = -2;
+export const DECODE_BAD_LZ4: number = -3;
+export const DECODE_BAD_LENGTH: number = -4;
+export const DECODE_BAD_CONTENT_CHECKSUM: number = -5;
+export const DECODE_UNSUPPORTED: number = -6;
+
+/**
+ * One set of hot loops with the memory they work in. Synchronous, one instance per thread, shared by all encoders,
+ * decoders and scanners of that thread: what is in its memory is valid only until the next await or the next use by
+ * another object. Objects write themselves into `owner` when they put something there, and check it before they rely on it.
+ *
+ * CRC states are raw: start at `CRC_START`, inverted only when a checksum is stored (see crc64.ts).
+ */
+export interface Kernel {
+  readonly name: "wasm" | "typescript";
+  /** Whose data is in `input` and `output`. */
+  owner: object | null;
+  /** INPUT_SIZE bytes: raw pages, WAL frames or page frames. */
+  readonly input: Uint8Array;
+  /** OUTPUT_SIZE bytes: page frames or raw pages. */
+  readonly output: Uint8Array;
+  /** SCRATCH_SIZE bytes of short-lived bytes to hash; not covered by `owner`. */
+  readonly scratch: Uint8Array;
+  /** MAX_BATCH_PAGES page numbers: in for `encodePages()`, out for `decodeFrames()` and `scanWAL()`. */
+  readonly pgnos: Uint32Array;
+  /** Out: bytes of each page frame with its header, or the commit size of each WAL frame. */
+  readonly sizes: Uint32Array;
+  /** In for `encodePages()`: where in `input` each raw page starts. */
+  readonly offsets: Uint32Array;
+  /** Out: the CRC state after each page frame. */
+  readonly states: BigUint64Array;
+
+  /** Bytes of `input` that the last `decodeFrames()` used up. */
+  readonly consumed: number;
+  /** Pages that the last `decodeFrames()` wrote to `output`. */
+  readonly count: number;
+  /** How many of them were in the legacy LZ4-frame form. */
+  readonly legacyCount: number;
+  /** CRC state after the last `encodePages()` or `decodeFrames()`, the end marker included. */
+  readonly state: bigint;
+  /** WAL checksum after the last valid frame of `scanWAL()`. */
+  readonly checksum1: number;
+  readonly checksum2: number;
+
+  /** CRC state after the first `length` bytes of `scratch`. */
+  hashScratch(state: bigint, length: number): bigint;
+  /** CRC state after `length` bytes of `output` from `offset`. */
+  hashOutput(state: bigint, offset: number, length: number): bigint;
+  /** CRC state after `byteCount` zero bytes: state(A‖B) = shift(state(A), |B|) ^ stateFromZero(B). */
+  shift(state: bigint, byteCount: number): bigint;
+  /** Compresses `length` ≤ 65536 bytes of `input` to one LZ4 block in `output`; returns its length. */
+  compress(length: number): number;
+  /** Expands the LZ4 block in the first `length` bytes of `input` to `output`; returns the length, −1 = malformed or longer than `capacity`. */
+  decompress(length: number, capacity: number): number;
+  /** Encodes `count` raw pages of `input` (see `offsets`, `pgnos`) as sized page frames to `output`; returns their total length. */
+  encodePages(count: number, pageSize: number, state: bigint): number;
+  /** Decodes page frames of `input[start, end)` to `output`, at most `maxPages`; a `DECODE_…` status. */
+  decodeFrames(
+    start: number,
+    end: number,
+    pageSize: number,
+    maxPages: number,
+    state: bigint,
+  ): number;
+  /** How many of the first `count` WAL frames in `input` continue the chain (salts and checksum). */
+  scanWAL(
+    count: number,
+    pageSize: number,
+    bigEndian: boolean,
+    salt1: number,
+    salt2: number,
+    checksum1: number,
+    checksum2: number,
+  ): number;
+}
+
+let shared: Kernel | undefined;
+
+/** This thread's kernel: WebAssembly with SIMD where there is one, otherwise plain TypeScript. */
+export function kernel(): Kernel {
+  shared ??= createWASMKernel() ?? createReferenceKernel();
+  return shared;
+}
