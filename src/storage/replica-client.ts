@@ -84,6 +84,33 @@ export interface ReplicaClient extends AsyncDisposable {
   write(file: LTXFileName, body: WriteBody, options: WriteOptions): Promise<LTXFileInfo>;
   /** Deletes files; missing ones count as deleted. */
   delete(files: readonly LTXFileName[], options?: { readonly signal?: AbortSignal }): Promise<void>;
+  /** What lies beside the level folders, where the place can give it: v0.3 backups, the identity marker. */
+  readonly beside?: ObjectsBeside;
+}
+
+/** An object below the replica path that is not an LTX file. */
+export interface ObjectInfo {
+  /** Path below the replica path with `/`: `generations/0123456789abcdef/wal/00000000_00000000.wal.lz4`. */
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** When it was stored (modification or upload time). */
+  readonly createdAt: Date;
+}
+
+/** Access to objects by their path below the replica path. Names use `/`, without a leading one and without `..`. */
+export interface ObjectsBeside {
+  /** All objects whose name starts with `folder/`, recursively, in order of name. A missing folder is an empty list. */
+  list(folder: string, options?: { readonly signal?: AbortSignal }): AsyncIterable<ObjectInfo>;
+  /** As ReplicaClient.read(). */
+  read(name: string, options?: OpenOptions): AsyncIterable<Uint8Array>;
+  /** Writes a small object atomically. With `ifAbsent` as ReplicaClient.write(). */
+  write(
+    name: string,
+    bytes: Uint8Array,
+    options?: { readonly ifAbsent?: boolean; readonly signal?: AbortSignal },
+  ): Promise<void>;
+  /** Deletes it; a missing one counts as deleted. */
+  delete(name: string, options?: { readonly signal?: AbortSignal }): Promise<void>;
 }
 
 export type StorageErrorKind =
@@ -126,6 +153,16 @@ export class StorageError extends Error {
 /** Whether `error` is a StorageError of that kind. */
 export function isStorageError(error: unknown, kind?: StorageErrorKind): error is StorageError {
   return error instanceof StorageError && (kind === undefined || error.kind === kind);
+}
+
+/** The order of every listing: by minTXID, then maxTXID. */
+export function compareLTXFiles(a: LTXFileName, b: LTXFileName): number {
+  return compareTXID(a.minTXID, b.minTXID) || compareTXID(a.maxTXID, b.maxTXID);
+}
+
+function compareTXID(a: TXID, b: TXID): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }
 
 /** The LTXFileInfo a place reports after writing `file`. */

@@ -1,0 +1,315 @@
+/** Replicas in a folder of a file system: `<path>/ltx/<level>/<name>`, the time of a file as its mtime. */
+import { constants } from "node:fs";
+import * as fs from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { formatLTXName, levelFolder, parseLTXName } from "../formats/ltx/layout.ts";
+import {
+  errnoOf,
+  fileError,
+  isCloneUnsupported,
+  isLinkUnsupported,
+  modifiedAt,
+  readFolder,
+  readPieces,
+  removeFile,
+  removeLeftovers,
+  statOrNull,
+  syncFolder,
+  tempPathOf,
+  writeBody,
+} from "./file-system.ts";
+import { compareLTXFiles, StorageError, writtenInfo } from "./replica-client.ts";
+import type {
+  ListOptions,
+  LTXFileInfo,
+  LTXFileName,
+  ObjectInfo,
+  ObjectsBeside,
+  OpenOptions,
+  ReplicaClient,
+  WriteBody,
+  WriteOptions,
+} from "./replica-client.ts";
+import type { FileReplicaOptions } from "./replica-options.ts";
+
+const statsAtOnce = 64;
+
+interface Publication {
+  /** Where the file appears. */
+  readonly path: string;
+  readonly createdAt: Date;
+  readonly ifAbsent: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+export class FileReplicaClient implements ReplicaClient {
+  readonly type: string = "file";
+  readonly description: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly beside: ObjectsBeside;
+  readonly #options: FileReplicaOptions;
+  readonly #root: string;
+  /** Folders that exist and hold no leftovers of writers that died. */
+  readonly #readyFolders = new Set<string>();
+  #cloneWorks = true;
+  #linkWorks: boolean | undefined;
+
+  constructor(options: FileReplicaOptions) {
+    this.#options = options;
+    this.#root = resolve(options.path);
+    this.description = `file://${this.#root}`;
+    this.attributes = { path: this.#root };
+    this.beside = {
+      list: (folder, { signal } = {}) => this.#listBeside(folder, signal),
+      read: (name, openOptions = {}) => readPieces(this.#besidePath(name), openOptions),
+      write: (name, bytes, { ifAbsent = false, signal } = {}) =>
+        this.#writeBeside(this.#besidePath(name), bytes, ifAbsent, signal),
+      delete: (name, { signal } = {}) => deleteFiles([this.#besidePath(name)], signal),
+    };
+  }
+
+  async open(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    const stats = await statOrNull(this.#root, "open");
+    if (stats === null || stats.isDirectory()) return;
+    throw new StorageError("misconfigured", `Cannot open "${this.#root}": it is not a folder`, {
+      hint: "A file replica is a folder: name another path",
+    });
+  }
+
+  /** Whether the file system has hard links: a link is how a name is taken at most once. */
+  async conditionalWrites(signal?: AbortSignal): Promise<boolean> {
+    signal?.throwIfAborted();
+    if (this.#linkWorks !== undefined) return this.#linkWorks;
+    await this.#makeFolder(this.#root);
+    const probe = join(this.#root, "link-probe");
+    const temp = tempPathOf(probe);
+    const name = tempPathOf(probe);
+    try {
+      await fs.writeFile(temp, "", { flag: "wx", mode: 0o600 });
+      await this.#linkName(temp, name);
+    } catch (error) {
+      throw fileError("write", temp, error);
+    } finally {
+      await removeFile(temp);
+      await removeFile(name);
+    }
+    this.#linkWorks ??= true;
+    return this.#linkWorks;
+  }
+
+  async *list(level: number, options: ListOptions = {}): AsyncIterable<LTXFileInfo> {
+    const { signal, from = 0n } = options;
+    signal?.throwIfAborted();
+    const folder = join(this.#root, levelFolder(level));
+    const names: LTXFileName[] = [];
+    for (const name of await readFolder(folder)) {
+      const txids = parseLTXName(name);
+      if (txids !== null && txids.minTXID >= from) names.push({ level, ...txids });
+    }
+    names.sort(compareLTXFiles);
+    for (let start = 0; start < names.length; start += statsAtOnce) {
+      signal?.throwIfAborted();
+      const batch = names.slice(start, start + statsAtOnce);
+      const found = await Promise.all(
+        batch.map(async (file) => ({ file, stats: await statOrNull(this.#pathOf(file), "list") })),
+      );
+      for (const { file, stats } of found) {
+        // Null: deleted since the folder was read.
+        if (stats?.isFile() === true) yield writtenInfo(file, stats.size, modifiedAt(stats));
+      }
+    }
+  }
+
+  read(file: LTXFileName, options: OpenOptions = {}): AsyncIterable<Uint8Array> {
+    return readPieces(this.#pathOf(file), options);
+  }
+
+  async write(file: LTXFileName, body: WriteBody, options: WriteOptions): Promise<LTXFileInfo> {
+    const { createdAt, ifAbsent = false, signal } = options;
+    signal?.throwIfAborted();
+    const path = this.#pathOf(file);
+    const sizeBytes = await this.#publish({ path, createdAt, ifAbsent, signal }, body);
+    return writtenInfo(file, sizeBytes, createdAt);
+  }
+
+  async delete(
+    files: readonly LTXFileName[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    await deleteFiles(
+      files.map((file) => this.#pathOf(file)),
+      options.signal,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  #pathOf(file: LTXFileName): string {
+    return join(this.#root, levelFolder(file.level), formatLTXName(file.minTXID, file.maxTXID));
+  }
+
+  #besidePath(name: string): string {
+    const path = resolve(this.#root, name);
+    if (path.startsWith(join(this.#root, "/"))) return path;
+    throw new RangeError(`Object name "${name}" leads out of the replica`);
+  }
+
+  /** Writes a temporary file beside the final name, makes it durable, then names it. Returns its size. */
+  async #publish(to: Publication, body: WriteBody): Promise<number> {
+    const folder = dirname(to.path);
+    await this.#prepareFolder(folder);
+    const temp = tempPathOf(to.path);
+    try {
+      const sizeBytes = await this.#writeTemp(temp, body, to);
+      to.signal?.throwIfAborted();
+      await this.#giveName(temp, to);
+      await syncFolder(folder);
+      return sizeBytes;
+    } catch (error) {
+      this.#readyFolders.delete(folder);
+      // The first error is the one to report; what cannot be removed now goes with the next write's clean-up.
+      await removeFile(temp).catch(() => undefined);
+      throw fileError("write", to.path, error);
+    }
+  }
+
+  async #writeTemp(
+    temp: string,
+    body: WriteBody,
+    { createdAt, signal }: Publication,
+  ): Promise<number> {
+    const cloned = body.kind === "file" && (await this.#clone(body.path, temp));
+    const mode = this.#options.fileMode ?? 0o600;
+    await using handle = await fs.open(temp, cloned ? "r+" : "wx", mode);
+    // A clone has the source's mode, a new file what the umask left of ours.
+    if (cloned || this.#options.fileMode !== undefined) await handle.chmod(mode);
+    await this.#giveOwner(handle);
+    if (!cloned) await writeBody(handle, body, signal);
+    const { size } = await handle.stat();
+    if (body.kind === "file" && size !== body.sizeBytes) {
+      throw new StorageError(
+        "corrupt",
+        `Cannot copy "${body.path}": ${body.sizeBytes} bytes announced, ${size} copied`,
+      );
+    }
+    await handle.utimes(createdAt, createdAt);
+    await handle.sync();
+    return size;
+  }
+
+  /** Shares the blocks of a file, where the file system can (Btrfs, XFS, APFS). False: it has to be copied. */
+  async #clone(from: string, to: string): Promise<boolean> {
+    if (!this.#cloneWorks) return false;
+    try {
+      await fs.copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
+      return true;
+    } catch (error) {
+      if (!isCloneUnsupported(error)) throw error;
+      this.#cloneWorks = false;
+      await removeFile(to);
+      return false;
+    }
+  }
+
+  async #giveName(temp: string, { path, ifAbsent }: Publication): Promise<void> {
+    if (ifAbsent && (await this.#linkName(temp, path))) {
+      await fs.unlink(temp);
+      return;
+    }
+    if (ifAbsent && (await statOrNull(path, "write")) !== null) throw nameTaken(path);
+    await fs.rename(temp, path);
+  }
+
+  /** Gives a file a second name by link(2), which fails when it is taken. False: no links on this file system. */
+  async #linkName(from: string, to: string): Promise<boolean> {
+    if (this.#linkWorks === false) return false;
+    try {
+      await fs.link(from, to);
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === "EEXIST") throw nameTaken(to, error);
+      if (!isLinkUnsupported(error)) throw error;
+      this.#linkWorks = false;
+      return false;
+    }
+  }
+
+  async #giveOwner(handle: FileHandle): Promise<void> {
+    const { uid, gid } = this.#options;
+    if (uid === undefined && gid === undefined) return;
+    const stats = await handle.stat();
+    const owner = { uid: uid ?? stats.uid, gid: gid ?? stats.gid };
+    if (stats.uid !== owner.uid || stats.gid !== owner.gid)
+      await handle.chown(owner.uid, owner.gid);
+  }
+
+  /** Makes a folder and removes what writers that died have left in it; once per client and after a failure. */
+  async #prepareFolder(folder: string): Promise<void> {
+    if (this.#readyFolders.has(folder)) return;
+    await this.#makeFolder(folder);
+    await removeLeftovers(folder);
+    this.#readyFolders.add(folder);
+  }
+
+  async #makeFolder(folder: string): Promise<void> {
+    try {
+      const mode = this.#options.folderMode ?? 0o700;
+      const topmost = await fs.mkdir(folder, { recursive: true, mode });
+      if (topmost === undefined) return;
+      for (let path = folder; ; path = dirname(path)) {
+        await this.#adoptFolder(path);
+        await syncFolder(dirname(path));
+        if (path === resolve(topmost)) return;
+      }
+    } catch (error) {
+      throw fileError("create folder", folder, error);
+    }
+  }
+
+  async #adoptFolder(path: string): Promise<void> {
+    const { folderMode, uid, gid } = this.#options;
+    if (folderMode !== undefined) await fs.chmod(path, folderMode);
+    if (uid === undefined && gid === undefined) return;
+    const stats = await fs.stat(path);
+    await fs.chown(path, uid ?? stats.uid, gid ?? stats.gid);
+  }
+
+  async #writeBeside(
+    path: string,
+    bytes: Uint8Array,
+    ifAbsent: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    signal?.throwIfAborted();
+    const to = { path, createdAt: new Date(), ifAbsent, signal };
+    await this.#publish(to, { kind: "bytes", bytes });
+  }
+
+  async *#listBeside(folder: string, signal: AbortSignal | undefined): AsyncIterable<ObjectInfo> {
+    signal?.throwIfAborted();
+    for (const name of (await readFolder(this.#besidePath(folder))).toSorted()) {
+      signal?.throwIfAborted();
+      const path = `${folder}/${name}`;
+      const stats = await statOrNull(this.#besidePath(path), "list");
+      if (stats?.isDirectory() === true) yield* this.#listBeside(path, signal);
+      else if (stats !== null)
+        yield { name: path, sizeBytes: stats.size, createdAt: modifiedAt(stats) };
+    }
+  }
+}
+
+async function deleteFiles(
+  paths: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (const path of paths) {
+    signal?.throwIfAborted();
+    await removeFile(path);
+  }
+}
+
+function nameTaken(path: string, cause?: unknown): StorageError {
+  return new StorageError("exists", `Cannot create "${path}": it exists already`, { cause });
+}
