@@ -1,0 +1,285 @@
+/** Where a restore writes: a temporary file that becomes the database only when it is complete. */
+import { closeSync, constants, fsync, ftruncateSync, openSync } from "node:fs";
+import type { Stats } from "node:fs";
+import * as fs from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { promisify } from "node:util";
+import { isBusy } from "../sqlite/driver.ts";
+import type { SQLiteConnection } from "../sqlite/driver.ts";
+import { openConnection } from "../sqlite/node-sqlite.ts";
+import { findDatabaseUser } from "./open-files.ts";
+import { RestoreError } from "./restore-error.ts";
+
+const SIDECARS = ["-wal", "-shm", "-journal"] as const;
+
+export interface RestoreOutputOptions {
+  /** Where the database shall appear. */
+  readonly outputPath: string;
+  /** Replace what is there. */
+  readonly force: boolean;
+  /** Mode of parent folders that have to be made. Default 0700. */
+  readonly folderMode?: number;
+}
+
+/**
+ * Checks that a database may appear at a path: RestoreError "output-exists", "sidecar-exists", "output-invalid" or
+ * "database-in-use" otherwise. Changes nothing.
+ */
+export async function checkRestoreOutput({
+  outputPath,
+  force,
+}: RestoreOutputOptions): Promise<void> {
+  const stats = await statOrNull(outputPath);
+  if (stats !== null && !stats.isFile()) {
+    const what = stats.isDirectory() ? "a directory" : "not a regular file";
+    throw new RestoreError(
+      "output-invalid",
+      `Cannot restore, output path is ${what}: ${outputPath}`,
+      { hint: "Name the database file with -o" },
+    );
+  }
+  if (!force) return refuseExisting(outputPath, stats?.size ?? 0);
+  const pid = await findDatabaseUser(outputPath);
+  if (pid !== undefined) {
+    throw new RestoreError(
+      "database-in-use",
+      `Cannot restore, the database is open in process ${pid}: ${outputPath}`,
+      { hint: "Stop that process first: it would go on with the old database" },
+    );
+  }
+}
+
+async function refuseExisting(outputPath: string, size: number): Promise<void> {
+  if (size > 0) {
+    throw new RestoreError(
+      "output-exists",
+      `cannot restore, output path already exists and is not empty: ${outputPath}. Use -force to overwrite`,
+    );
+  }
+  for (const suffix of SIDECARS) {
+    if ((await statOrNull(outputPath + suffix)) === null) continue;
+    throw new RestoreError(
+      "sidecar-exists",
+      `cannot restore, SQLite sidecar path already exists: ${outputPath}${suffix}. Use -force to overwrite`,
+      {
+        hint: "SQLite would apply it to the restored database: delete it unless it holds data you need",
+      },
+    );
+  }
+}
+
+/**
+ * Opens the temporary file `<outputPath>.tmp`. Only one restore at a time gets it for a path (RestoreError
+ * "output-busy"); one left by a process that died is removed. Disposing without `publish()` leaves nothing behind.
+ */
+export async function openRestoreOutput(options: RestoreOutputOptions): Promise<RestoreOutput> {
+  await checkRestoreOutput(options);
+  const outputPath = resolve(options.outputPath);
+  await makeFolder(dirname(outputPath), options.folderMode ?? 0o700);
+  const lock = await acquireRestoreLock(`${outputPath}.tmp-lock`, options.outputPath);
+  try {
+    const tempPath = `${outputPath}.tmp`;
+    // Never truncated, always removed: after a crash in publish() it can be another name of the finished database.
+    await removeTemp(tempPath);
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
+    const fd = openSync(tempPath, flags, 0o666);
+    return new RestoreOutput({ ...options, outputPath }, tempPath, fd, lock);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+export class RestoreOutput implements AsyncDisposable {
+  readonly tempPath: string;
+  /** Open for positioned reads and writes until disposal. */
+  readonly fd: number;
+  readonly #options: RestoreOutputOptions;
+  readonly #lock: RestoreLock;
+  #published = false;
+
+  constructor(options: RestoreOutputOptions, tempPath: string, fd: number, lock: RestoreLock) {
+    this.#options = options;
+    this.tempPath = tempPath;
+    this.fd = fd;
+    this.#lock = lock;
+  }
+
+  /** Drops everything written and gives the file its size, all zeros. */
+  reset(sizeBytes: number): void {
+    ftruncateSync(this.fd, 0);
+    ftruncateSync(this.fd, sizeBytes);
+  }
+
+  /** Makes the file durable under its temporary name. */
+  async sync(): Promise<void> {
+    await promisify(fsync)(this.fd);
+  }
+
+  /** Gives the finished, durable file its name, replacing what is there only under `force`. */
+  async publish(): Promise<void> {
+    await checkRestoreOutput(this.#options);
+    const { outputPath, force } = this.#options;
+    const existing = await statOrNull(outputPath);
+    if (existing !== null && force)
+      await this.#keepOwner(existing.mode, existing.uid, existing.gid);
+    if (force) await replaceDatabase(this.tempPath, outputPath);
+    else if (existing !== null) await fs.rename(this.tempPath, outputPath);
+    else await nameDatabase(this.tempPath, outputPath);
+    this.#published = true;
+    await syncFolder(dirname(outputPath));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    closeSync(this.fd);
+    try {
+      if (!this.#published) await removeTemp(this.tempPath);
+    } finally {
+      await this.#lock.release();
+    }
+  }
+
+  async #keepOwner(mode: number, uid: number, gid: number): Promise<void> {
+    await fs.chmod(this.tempPath, mode & 0o7777);
+    try {
+      await fs.chown(this.tempPath, uid, gid);
+    } catch (error) {
+      // Only root may give files away; like Litestream, keep what we can.
+      if (errnoOf(error) !== "EPERM") throw error;
+    }
+  }
+}
+
+/**
+ * Puts a new database in the place of an old one and its sidecars. Whatever moment the machine dies, SQLite never finds
+ * an old `-wal` or `-journal` beside the new file: they lose their names, durably, before the new file gets its own. In
+ * between there is the old database as of its last checkpoint, with its `-wal` kept as `-wal.replaced`.
+ */
+async function replaceDatabase(tempPath: string, outputPath: string): Promise<void> {
+  const moved: string[] = [];
+  try {
+    for (const suffix of SIDECARS) {
+      const path = outputPath + suffix;
+      if ((await statOrNull(path)) === null) continue;
+      await fs.rename(path, `${path}.replaced`);
+      moved.push(path);
+    }
+    await syncFolder(dirname(outputPath));
+    await fs.rename(tempPath, outputPath);
+  } catch (error) {
+    for (const path of moved) await fs.rename(`${path}.replaced`, path);
+    throw error;
+  }
+  await syncFolder(dirname(outputPath));
+  for (const path of moved) await fs.unlink(`${path}.replaced`);
+}
+
+/** Gives a file a name that nothing has yet: a link fails when it is taken, a rename would replace it. */
+async function nameDatabase(tempPath: string, outputPath: string): Promise<void> {
+  try {
+    await fs.link(tempPath, outputPath);
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") {
+      throw new RestoreError(
+        "output-exists",
+        `cannot restore, output path appeared during the restore: ${outputPath}. Use -force to overwrite`,
+        { cause: error },
+      );
+    }
+    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"].includes(errnoOf(error)))
+      throw error;
+    await fs.rename(tempPath, outputPath);
+    return;
+  }
+  await fs.unlink(tempPath);
+}
+
+interface RestoreLock {
+  release(): Promise<void>;
+}
+
+/**
+ * One restore at a time per output. SQLite's own file lock on an empty database is used: the kernel drops it when the
+ * process dies, so nobody ever has to guess whether a lock is stale.
+ */
+async function acquireRestoreLock(path: string, outputPath: string): Promise<RestoreLock> {
+  for (;;) {
+    await createEmpty(path);
+    const before = await statOrNull(path);
+    const connection = lockExclusively(path, outputPath);
+    const after = await statOrNull(path);
+    if (before !== null && after?.ino === before.ino) {
+      return {
+        release: async () => {
+          await fs.rm(path, { force: true });
+          connection?.close();
+        },
+      };
+    }
+    // Its holder finished and removed it between our opening and our locking: a lock without a name excludes nobody.
+    connection?.close();
+  }
+}
+
+/**
+ * Makes the lock file unless it is there: it is not opened then, for closing it would drop the lock of another restore in
+ * this process.
+ */
+async function createEmpty(path: string): Promise<void> {
+  try {
+    await using _created = await fs.open(path, "wx", 0o600);
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+  }
+}
+
+function lockExclusively(path: string, outputPath: string): SQLiteConnection | undefined {
+  const connection = openConnection({ path });
+  try {
+    // Nothing is ever written, but SQLite prepares a journal for an empty database: keep that in memory.
+    connection.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
+    return connection;
+  } catch (error) {
+    connection.close();
+    if (!isBusy(error)) throw error;
+    throw new RestoreError(
+      "output-busy",
+      `Cannot restore, another restore to the same path is running: ${outputPath}`,
+      { cause: error },
+    );
+  }
+}
+
+async function removeTemp(tempPath: string): Promise<void> {
+  for (const suffix of ["", ...SIDECARS]) await fs.rm(tempPath + suffix, { force: true });
+}
+
+/** Makes a folder and its missing parents, each durable in the one above. */
+async function makeFolder(folder: string, mode: number): Promise<void> {
+  const topmost = await fs.mkdir(folder, { recursive: true, mode });
+  if (topmost === undefined) return;
+  for (let path = folder; ; path = dirname(path)) {
+    await syncFolder(dirname(path));
+    if (path === resolve(topmost)) return;
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  // Windows cannot open folders; NTFS journals names by itself.
+  if (process.platform === "win32") return;
+  await using handle = await fs.open(folder, "r");
+  await handle.sync();
+}
+
+async function statOrNull(path: string): Promise<Stats | null> {
+  try {
+    return await fs.stat(path);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+function errnoOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? "";
+}
