@@ -1,16 +1,19 @@
 /** What a database holds, page by page, and how two of them differ. */
 import assert from "node:assert/strict";
-import { copyFileSync, existsSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 
 /**
  * All pages of a database that nobody is writing to, with its WAL applied: file and WAL are copied and the copy is
- * checkpointed by SQLite, so neither the source nor the locks on it are touched.
+ * checkpointed by SQLite, so the source stays as it is. The copy is made by a process of its own, because closing a
+ * descriptor of the database here would drop the locks of connections that this process may have on it.
  */
 export function readImage(database: string, copy: string): Buffer {
   for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(copy + suffix, { force: true });
-  copyFileSync(database, copy);
-  if (existsSync(`${database}-wal`)) copyFileSync(`${database}-wal`, `${copy}-wal`);
+  execFileSync("cp", ["-L", database, copy]);
+  const target = realpathSync(database);
+  if (existsSync(`${target}-wal`)) execFileSync("cp", [`${target}-wal`, `${copy}-wal`]);
   {
     using connection = openForReading(copy);
     connection.exec("PRAGMA wal_checkpoint(TRUNCATE)");

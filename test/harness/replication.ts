@@ -24,6 +24,8 @@ export interface ReplicationOptions {
   readonly scratch: Scratch;
   /** Path of the database; default `app.db` in the scratch folder. */
   readonly database?: string;
+  /** Tells it from others in the same scratch folder; default: the database's file name. */
+  readonly id?: string;
   /** Default: a `file` replica in the scratch folder. */
   readonly place?: Place;
   /** Keys of the `dbs:` entry, over the short intervals that keep tests quick. */
@@ -47,17 +49,18 @@ export class Replication {
   readonly place: Place;
   readonly journal: string;
   readonly config: string;
+  readonly #id: string;
   #restores = 0;
 
   constructor(options: ReplicationOptions) {
     this.program = options.program;
     this.scratch = options.scratch;
     this.database = options.database ?? this.scratch.path("app.db");
-    const name = basename(this.database);
-    this.replicaFolder = this.scratch.path(`replica-of-${name}`);
+    this.#id = options.id ?? basename(this.database);
+    this.replicaFolder = this.scratch.path(`replica-of-${this.#id}`);
     this.place = options.place ?? filePlace(this.replicaFolder);
-    this.journal = this.scratch.path(`journal-of-${name}.txt`);
-    this.config = this.scratch.path(`${name}.yml`);
+    this.journal = this.scratch.path(`journal-of-${this.#id}.txt`);
+    this.config = this.scratch.path(`${this.#id}.yml`);
     mkdirSync(dirname(this.database), { recursive: true });
     writeFileSync(this.config, configuration([this], options));
   }
@@ -128,7 +131,7 @@ export class Replication {
     env: Readonly<Record<string, string>>;
   } {
     this.#restores++;
-    const output = this.scratch.path(`restored-${this.#restores}-${basename(this.database)}`);
+    const output = this.scratch.path(`restored-${this.#restores}-${this.#id}`);
     return { program: this.program, from: this.place.url, output, env: this.place.env };
   }
 }
