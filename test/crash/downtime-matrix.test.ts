@@ -16,6 +16,9 @@ import { until } from "../harness/wait.ts";
 
 const sampleSize = 48;
 
+/** High enough that the WAL still has its frames when the downtime begins. */
+const settings = { "min-checkpoint-page-count": 1000 };
+
 for (const ending of ["finished", "killed"] as const) {
   scenario(
     `E1 F2 writes, checkpoints, VACUUM and close after the replicator was ${ending}, seed ${seed}`,
@@ -40,6 +43,24 @@ for (const ending of ["finished", "killed"] as const) {
         everyDowntime.filter(({ pageSizeChange }) => pageSizeChange),
         ending,
       ),
+  );
+}
+
+for (const checkpoint of ["PASSIVE", "FULL", "RESTART"] as const) {
+  scenario(
+    `E1 big inserts, ${checkpoint} and a few small writes while stopped`,
+    { peer: { fails: "what was checkpointed is silently missing from the restore" } },
+    (context) => {
+      const rest = {
+        vacuum: false,
+        close: false,
+        pageSizeChange: false,
+        rounds: 1,
+        frames: "fewer",
+        spill: false,
+      } as const;
+      return runMatrix(context, [{ checkpoint, ...rest }], "finished");
+    },
   );
 }
 
@@ -73,7 +94,13 @@ async function runMatrix(
     ),
   );
   const config = scratch.path("all.yml");
-  writeFileSync(config, configuration(cases.map(({ replication }) => replication)));
+  writeFileSync(
+    config,
+    configuration(
+      cases.map(({ replication }) => replication),
+      { settings },
+    ),
+  );
   const once = async (): Promise<void> => {
     await succeed(program, ["replicate", "-once", "-config", config], { timeoutMs: 120_000 });
   };
