@@ -1,0 +1,121 @@
+/** Reads a configuration file: environment, YAML, inheritance, checks. All mistakes are reported at once. */
+import { readFile } from "node:fs/promises";
+import type { Config } from "./config.ts";
+import { ConfigError, type ConfigProblem } from "./config-error.ts";
+import { buildConfig } from "./build-config.ts";
+import { expandEnv } from "./expand-env.ts";
+import { expandPath } from "./expand-path.ts";
+import type { ProblemSink } from "./section.ts";
+import { DEFAULT_CONFIG_PATH } from "./settings.ts";
+import { parseYAML } from "./yaml-tree.ts";
+
+export interface LoadOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  /** Replace `$NAME` and `${NAME}` first. Default true. */
+  readonly expandEnvironment?: boolean;
+  /** Unknown and duplicate keys are errors. Default false. */
+  readonly strict?: boolean;
+}
+
+/** The file to read: `-config`, else `$LITESTREAM_CONFIG`, else `/etc/litestream.yml`; absolute. */
+export function configPath(flag: string | undefined, options: LoadOptions): string {
+  const fromEnv = options.env["LITESTREAM_CONFIG"];
+  const path = flag !== undefined && flag !== "" ? flag : fromEnv;
+  return expandPath(path !== undefined && path !== "" ? path : DEFAULT_CONFIG_PATH, options.cwd);
+}
+
+/** Reads the configuration file at the absolute `path`. Throws ConfigError. */
+export async function loadConfig(path: string, options: LoadOptions): Promise<Config> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    const message =
+      code === "ENOENT"
+        ? `config file not found: ${path}`
+        : `cannot read config file: ${path}: ${code}`;
+    throw new ConfigError([{ message }], undefined);
+  }
+  return parseConfig(text, path, options);
+}
+
+/** Reads the text of a configuration file. `file` is its name in messages. Throws ConfigError. */
+export function parseConfig(source: string, file: string, options: LoadOptions): Config {
+  const text = source.replace(/^\u{feff}/u, "");
+  const expanded =
+    options.expandEnvironment === false ? undefined : expandEnv(text, options.env, process.pid);
+  const toSource = (problem: ConfigProblem): ConfigProblem => {
+    const line = problem.line === undefined ? undefined : expanded?.sourceLines[problem.line - 1];
+    return line === undefined ? problem : { ...problem, line };
+  };
+  const environment: ConfigProblem[] = (expanded?.required ?? []).map(
+    ({ name, line, message }) => ({
+      line,
+      message: `Environment variable "${name}" is not set${message === "" ? "" : `: ${message}`}`,
+    }),
+  );
+  if (environment.length > 0) throw new ConfigError(environment, file);
+
+  const tree = parseYAML(expanded?.text ?? text);
+  const fail = (problems: readonly ConfigProblem[]): never => {
+    throw new ConfigError(problems.map(toSource), file);
+  };
+  if (tree.errors.length > 0) {
+    fail(
+      tree.errors.map(({ line, message }) => ({
+        line,
+        message,
+        upstream: { kind: "plain", text: `yaml: line ${line}: ${message}` },
+      })),
+    );
+  }
+  const sink: ProblemSink = { typeErrors: [], errors: [], warnings: [...tree.warnings] };
+  const config = buildConfig(tree.root, file, options, sink);
+  const strictErrors = options.strict === true ? sink.warnings : [];
+  const errors = [...sink.typeErrors, ...inUpstreamOrder(sink.errors), ...strictErrors];
+  if (errors.length > 0) fail(errors);
+  const unset = (expanded?.unset ?? []).map(({ name, line }) => unsetWarning(name, line));
+  return {
+    ...config,
+    warnings: [...unset, ...sink.warnings.map(toSource)],
+    notYet: config.notYet.map((problem) => ({ ...problem, ...toSource(problem) })),
+  };
+}
+
+function unsetWarning(name: string, line: number): ConfigProblem {
+  const isName = /^[A-Za-z_]\w*$/.test(name);
+  return {
+    line,
+    message: `Environment variable "${name}" is not set, nothing stands in its place`,
+    hint: isName
+      ? `Write "\${${name}:-}" if it may be missing, "$$" for a dollar sign`
+      : 'Write "$$" for a dollar sign',
+  };
+}
+
+/** The order in which upstream finds mistakes, so that the first one is the one it would name. */
+const UPSTREAM_ORDER: readonly RegExp[] = [
+  /^snapshot\.interval$/,
+  /^snapshot\.retention$/,
+  /^l0-retention$/,
+  /^l0-retention-check-interval$/,
+  /^shutdown-sync-timeout$/,
+  /^shutdown-sync-interval$/,
+  /^heartbeat-url$/,
+  /^heartbeat-interval$/,
+  /^levels/,
+  /^dbs\[[^\]]*\]$/,
+  /^dbs\[[^\]]*\]\.snapshot/,
+  /sync-interval$/,
+];
+
+function inUpstreamOrder(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
+  const rank = (problem: ConfigProblem): number => {
+    const at = UPSTREAM_ORDER.findIndex((pattern) => pattern.test(problem.key ?? ""));
+    return at < 0 ? UPSTREAM_ORDER.length : at;
+  };
+  return problems.toSorted((a, b) => rank(a) - rank(b));
+}
