@@ -1,5 +1,6 @@
 /** CRC-64/ISO (formats §2.1), computed by the thread's kernel. */
-import { kernel, SCRATCH_SIZE } from "./kernel/kernel.ts";
+import { kernel } from "./kernel/kernel.ts";
+import { SCRATCH_SIZE } from "./kernel/memory.ts";
 
 /** The state before the first byte. A state becomes a checksum by inverting it. */
 export const CRC_START: bigint = 0xffff_ffff_ffff_ffffn;

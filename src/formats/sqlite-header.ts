@@ -35,6 +35,14 @@ export function dataPageCount(pageCount: number, pageSize: number): number {
   return pageCount >= lockPgno(pageSize) ? pageCount - 1 : pageCount;
 }
 
+/** Whether bytes start like a SQLite database: the first 16 are enough. Encrypted databases do not. */
+export function isSQLiteMagic(bytes: Uint8Array): boolean {
+  for (let i = 0; i < MAGIC.length; i++) {
+    if (bytes[i] !== MAGIC.charCodeAt(i)) return false;
+  }
+  return true;
+}
+
 /**
  * Decodes the first 100 bytes of a database file.
  *
@@ -56,14 +64,12 @@ export function decodeSQLiteHeader(bytes: Uint8Array): SQLiteHeader {
       0,
     );
   }
-  for (let i = 0; i < MAGIC.length; i++) {
-    if (bytes[i] !== MAGIC.charCodeAt(i)) {
-      throw new FormatError(
-        "bad-magic",
-        "Not a SQLite database, or an encrypted one: no SQLite header found",
-        i,
-      );
-    }
+  if (!isSQLiteMagic(bytes)) {
+    throw new FormatError(
+      "bad-magic",
+      "Not a SQLite database, or an encrypted one: no SQLite header found",
+      0,
+    );
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, SQLITE_HEADER_SIZE);
   const stored = view.getUint16(16);
