@@ -16,7 +16,7 @@ import { isSameState } from "./upload-plan.ts";
 import type { Comparison, LocalRun, RemoteFiles } from "./upload-plan.ts";
 
 /** Files up to this size are read at once and sent from memory; longer ones are left to the store's client to read. */
-export const MAX_BODY_IN_MEMORY = 256 * 1024;
+export const MAX_BODY_IN_MEMORY: number = 256 * 1024;
 
 /** One side of a conflict. `fileChecksum` is the last 8 bytes of the file as 16 hex digits, "" when they cannot be read. */
 export interface ConflictSide {

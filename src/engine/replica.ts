@@ -1,0 +1,560 @@
+/**
+ * One destination of one database: sends the level-0 files it lacks, in order, several in flight, and knows up to which TXID everything is there.
+ *
+ * Life: `start` compares local files with the store and says whether they continue it; `run` is the loop that uploads after every `notify`;
+ * `flush` is one attempt for shutdown. When a full image is needed first, uploads wait until the database has written it and called `rebase`.
+ */
+import { formatTXID } from "../formats/ltx/txid.ts";
+import type { TXID } from "../formats/ltx/txid.ts";
+import type { ReplicaClient } from "../storage/replica-client.ts";
+import type { Clock } from "./clock.ts";
+import type { EmitEvent } from "./events.ts";
+import { isLocalHistoryBroken } from "./local-disk-error.ts";
+import type { LocalDiskError } from "./local-disk-error.ts";
+import { findLocalImage, isFullImage } from "./local-image.ts";
+import type { LocalLTX, LocalLTXFile } from "./local-ltx.ts";
+import { Sleeper } from "./sleeper.ts";
+import { TokenBucket } from "./token-bucket.ts";
+import {
+  checkSoleWriter,
+  compareFiles,
+  isUploaded,
+  level0Name,
+  listRemote,
+  MAX_BODY_IN_MEMORY,
+  ReplicaConflictError,
+  uploadFile,
+  uploadSnapshot,
+} from "./upload.ts";
+import { chooseWitnesses, greatestTXID, MAX_IN_FLIGHT, nextBackoffMs, planStart, remoteMaxTXID, startsNewChain } from "./upload-plan.ts";
+import type { ImageRequest, StartPlan } from "./upload-plan.ts";
+
+/** What a replica needs of its database. */
+export interface ReplicaSource {
+  /** Absolute path of the database, for events. */
+  readonly databasePath: string;
+  readonly local: LocalLTX;
+  /**
+   * Local files cannot go on from what the store holds. The database takes a full image numbered at least `request.nextTXID`
+   * and then calls `replica.rebase`. Called from `run` and `flush`; `start` returns its plan to the caller instead.
+   */
+  onImageNeeded(replica: Replica, request: ImageRequest): void;
+  /**
+   * A local file is missing or corrupt. True: the database discards its local files, takes a full image and calls `rebase`
+   * (the auto-recover option). False: the replica goes on failing with the error's hint.
+   */
+  onLocalHistoryBroken(replica: Replica, error: LocalDiskError): boolean;
+}
+
+export interface ReplicaOptions {
+  /** As in messages and events. */
+  readonly name: string;
+  /** Stays the caller's: the replica does not close it. */
+  readonly client: ReplicaClient;
+  readonly source: ReplicaSource;
+  readonly clock: Clock;
+  readonly emit: EmitEvent;
+  /** On average at most one upload round per interval; also the first pause after an error. 0: no pacing. */
+  readonly syncIntervalMs: number;
+  /** Rounds that may follow each other at once after quiet. Default 8. */
+  readonly burst?: number;
+  /** Level-0 uploads in flight together, 1 … 4. Default 4. */
+  readonly maxInFlight?: number;
+}
+
+export type ReplicaState =
+  /** The store was not listed yet. */
+  | "starting"
+  /** Waits for a full image from the database. */
+  | "waiting"
+  /** Uploads, or has nothing to upload. */
+  | "running"
+  /** The last attempt failed; another one follows. */
+  | "failing"
+  /** A second writer was found: nothing happens until `retry`. */
+  | "conflict";
+
+export interface ReplicaStatus {
+  readonly state: ReplicaState;
+  /** Everything up to here is in the store. */
+  readonly position: TXID;
+  /** Newest local file. */
+  readonly localTXID: TXID;
+  /** Last failure, while `state` is "failing" or "conflict". */
+  readonly error: unknown;
+  readonly consecutiveErrors: number;
+  /** Epoch ms at which the replica last was known to hold everything; 0 = never. */
+  readonly syncedAtMs: number;
+}
+
+interface Waiter {
+  readonly txid: TXID;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A store that cannot create conditionally is looked at again for a second writer after this time. */
+const SOLE_WRITER_CHECK_MS = 30_000;
+const DEFAULT_BURST = 8;
+
+export class Replica {
+  readonly name: string;
+  readonly client: ReplicaClient;
+  readonly #source: ReplicaSource;
+  readonly #clock: Clock;
+  readonly #emit: EmitEvent;
+  readonly #syncIntervalMs: number;
+  readonly #maxInFlight: number;
+  readonly #pace: TokenBucket;
+  readonly #sleeper: Sleeper;
+
+  #started = false;
+  #position: TXID = 0n;
+  #remoteMaxTXID: TXID | undefined;
+  /** Page size of the file at `#position`, when known. */
+  #pageSize: number | undefined;
+  /** Files above the position that are known to be in the store. */
+  readonly #ahead = new Set<TXID>();
+  /** A full image with which the store's chain starts anew: its snapshot is not there yet. */
+  #base: TXID | undefined;
+  #imageRequest: ImageRequest | undefined;
+  #conflict: ReplicaConflictError | undefined;
+
+  #busy: Promise<void> | undefined;
+  /** Somebody began to wait since the last attempt. */
+  #hurry = false;
+  readonly #waiters = new Set<Waiter>();
+  #error: unknown;
+  #consecutiveErrors = 0;
+  #backoffMs = 0;
+  #syncedAtMs = 0;
+  #checkedAt = 0;
+
+  constructor(options: ReplicaOptions) {
+    const { clock, maxInFlight = MAX_IN_FLIGHT } = options;
+    if (!Number.isInteger(maxInFlight) || maxInFlight < 1 || maxInFlight > MAX_IN_FLIGHT) {
+      throw new RangeError(`Uploads in flight must be 1 to ${MAX_IN_FLIGHT}: ${maxInFlight}`);
+    }
+    this.name = options.name;
+    this.client = options.client;
+    this.#source = options.source;
+    this.#clock = clock;
+    this.#emit = options.emit;
+    this.#syncIntervalMs = options.syncIntervalMs;
+    this.#maxInFlight = maxInFlight;
+    this.#pace = new TokenBucket({
+      capacity: options.burst ?? DEFAULT_BURST,
+      intervalMs: options.syncIntervalMs,
+      now: clock.monotonic(),
+    });
+    this.#sleeper = new Sleeper(clock);
+  }
+
+  /** Everything up to this TXID is in the store; it only moves in order. */
+  get position(): TXID {
+    return this.#position;
+  }
+
+  /** Greatest TXID any level of the store was seen to hold; undefined before the first listing. New numbers must lie above. */
+  get remoteMaxTXID(): TXID | undefined {
+    return this.#remoteMaxTXID;
+  }
+
+  /** Local files from this TXID on are still needed here: for uploading, and the last one to compare after a restart. */
+  get neededFromTXID(): TXID {
+    if (!this.#started) return 0n;
+    return this.#base ?? this.#position;
+  }
+
+  /** What the database still owes this replica. */
+  get imageRequest(): ImageRequest | undefined {
+    return this.#imageRequest;
+  }
+
+  get status(): ReplicaStatus {
+    return {
+      state: this.#state(),
+      position: this.#position,
+      localTXID: this.#source.local.newestTXID,
+      error: this.#error,
+      consecutiveErrors: this.#consecutiveErrors,
+      syncedAtMs: this.#syncedAtMs,
+    };
+  }
+
+  /**
+   * Lists the store and compares. Of the plans, "behind", "diverged" and "gap" mean that a full image numbered at least `nextTXID` must be
+   * written and announced by `rebase`. Rejects when the store cannot be asked; `run` then tries again by itself.
+   */
+  async start(signal: AbortSignal): Promise<StartPlan> {
+    return await this.#exclusively(() => this.#start(signal));
+  }
+
+  /** The database wrote the full image `txid` because this replica asked for one: the chain in the store starts anew with it. */
+  rebase(txid: TXID): void {
+    this.#imageRequest = undefined;
+    this.#base = txid;
+    this.#ahead.clear();
+    this.notify();
+  }
+
+  /** There is a new local file. Cheap: call it after every one. */
+  notify(): void {
+    this.#sleeper.wake(this.#isUrgent());
+  }
+
+  /** Tries again after a conflict: compares with the store from the beginning, so a full image may be asked for. */
+  retry(): void {
+    this.#conflict = undefined;
+    this.#started = false;
+    this.#sleeper.wake(true);
+  }
+
+  /** Resolves when everything up to `txid` is in the store; asks for a round at once. Rejects on a conflict or with the signal's reason. */
+  async waitFor(txid: TXID, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#started && this.#position >= txid) return;
+    if (this.#conflict) throw this.#conflict;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiter: Waiter = { txid, resolve, reject };
+    const onAbort = (): void => reject(signal.reason);
+    this.#waiters.add(waiter);
+    this.#hurry = true;
+    signal.addEventListener("abort", onAbort, { once: true });
+    this.#sleeper.wake(this.#isUrgent());
+    try {
+      await promise;
+    } finally {
+      this.#waiters.delete(waiter);
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Uploads until aborted; resolves then. Costs nothing while there is nothing to upload: no timer, no request. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#waitForWork(signal);
+      if (signal.aborted) return;
+      try {
+        await this.#attempt(signal);
+      } catch {
+        // `#attempt` has told everybody who wants to know.
+        await this.#pauseAfterError(signal);
+      }
+    }
+  }
+
+  /** One attempt to upload everything, now; a round that is under way is awaited first. Rejects when the store lacks something afterwards. */
+  async flush(signal: AbortSignal): Promise<void> {
+    await this.#attempt(signal);
+    if (this.#imageRequest) {
+      throw new Error(`Cannot upload to replica "${this.name}": a full image is needed first: ${this.#imageRequest.reason}`);
+    }
+  }
+
+  async #start(signal: AbortSignal): Promise<StartPlan> {
+    const { local } = this.#source;
+    await this.client.open(signal);
+    const remote = await listRemote(this.client, local, signal);
+    this.#remoteMaxTXID = greatestTXID([this.#remoteMaxTXID ?? 0n, remoteMaxTXID(remote)]);
+    const comparisons = await compareFiles(this.client, local, chooseWitnesses(local, remote), signal);
+    let plan = planStart({ local, remote, comparisons, image: 0n });
+    // Looking for an image reads local files, so only when it can help.
+    if (plan.kind === "diverged" || plan.kind === "gap") {
+      plan = planStart({ local, remote, comparisons, image: findLocalImage(local) });
+    }
+    this.#adopt(plan);
+    this.#started = true;
+    this.#checkedAt = this.#clock.monotonic();
+    this.#emit({ type: "replica-opened", ...this.#names(), txid: this.#position });
+    return plan;
+  }
+
+  #adopt(plan: StartPlan): void {
+    this.#ahead.clear();
+    this.#base = undefined;
+    this.#imageRequest = undefined;
+    this.#pageSize = undefined;
+    switch (plan.kind) {
+      case "fresh":
+        this.#position = 0n;
+        return;
+      case "continue":
+        this.#position = plan.position;
+        for (const txid of plan.ahead) this.#ahead.add(txid);
+        if (this.#source.local.has(plan.position)) this.#pageSize = this.#source.local.read(plan.position).header.pageSize;
+        this.#advance(plan.position);
+        return;
+      case "rebase":
+        this.#position = 0n;
+        this.#base = plan.txid;
+        return;
+      case "behind":
+      case "diverged":
+      case "gap":
+        // What the store holds up to there is not ours, or not all.
+        this.#position = 0n;
+        this.#imageRequest = plan;
+    }
+  }
+
+  /** A round and its consequences for the status. */
+  async #attempt(signal: AbortSignal): Promise<void> {
+    if (this.#conflict) throw this.#conflict;
+    try {
+      await this.#exclusively(() => this.#round(signal));
+    } catch (error) {
+      // Being stopped is not a failure; an unfinished write is recognised by the next attempt.
+      if (!signal.aborted) this.#failed(error);
+      throw error;
+    }
+    this.#succeeded();
+  }
+
+  async #round(signal: AbortSignal): Promise<void> {
+    this.#hurry = false;
+    if (!this.#started) {
+      const plan = await this.#start(signal);
+      if (plan.kind === "behind" || plan.kind === "diverged" || plan.kind === "gap") this.#source.onImageNeeded(this, plan);
+    }
+    if (this.#imageRequest || !this.#hasPending()) return;
+    const ifAbsent = await this.client.conditionalWrites(signal);
+    if (!ifAbsent) await this.#checkSoleWriter(signal);
+    // What is written meanwhile belongs to the next round, or pacing would mean nothing.
+    const until = this.#source.local.newestTXID;
+    while (this.#base !== undefined || this.#position < until) {
+      if (this.#base === undefined) this.#base = await this.#uploadRun(until, ifAbsent, signal);
+      if (this.#imageRequest) return;
+      if (this.#base !== undefined) await this.#startChain(this.#base, ifAbsent, signal);
+    }
+    this.#emit({ type: "replica-synced", ...this.#names(), txid: this.#position });
+  }
+
+  /**
+   * The image first, because its level-0 name is what a second writer would take as well; then its snapshot. Only both together count:
+   * a file that other programs cannot connect with what was there before is no progress.
+   */
+  async #startChain(txid: TXID, ifAbsent: boolean, signal: AbortSignal): Promise<void> {
+    const file = this.#source.local.read(txid, { maxBytes: MAX_BODY_IN_MEMORY });
+    await this.#uploadUnlessAhead(file, ifAbsent, signal);
+    const startedAt = this.#clock.monotonic();
+    const sizeBytes = await uploadSnapshot(this.client, file, ifAbsent, signal);
+    const durationMs = this.#clock.monotonic() - startedAt;
+    this.#emit({ type: "snapshot-written", ...this.#names(), txid, sizeBytes, durationMs });
+    if (this.#base !== txid) return;
+    this.#base = undefined;
+    this.#advance(txid, file.header.pageSize);
+  }
+
+  /**
+   * Uploads up to `until`, in order. Returns the TXID of a file that starts a new chain, when it meets one.
+   *
+   * The first file goes alone: if a second writer took its number, nothing of ours must stand behind it. After that several are in flight,
+   * while the position advances in order.
+   */
+  async #uploadRun(until: TXID, ifAbsent: boolean, signal: AbortSignal): Promise<TXID | undefined> {
+    const inFlight: Upload[] = [];
+    let previous = { txid: this.#position, pageSize: this.#pageSize };
+    let newChain: TXID | undefined;
+    let limit = 1;
+    try {
+      for (;;) {
+        while (inFlight.length < limit && previous.txid < until && newChain === undefined && !this.#isInterrupted()) {
+          const file = this.#readNext(previous.txid);
+          if (file === undefined) return undefined;
+          const found = { txid: file.txid, pageSize: file.header.pageSize };
+          if (startsNewChain(previous, found)) {
+            newChain = file.txid;
+            break;
+          }
+          inFlight.push({ file, failure: settle(this.#uploadUnlessAhead(file, ifAbsent, signal)) });
+          previous = found;
+        }
+        const head = inFlight.shift();
+        if (head === undefined) return newChain;
+        const failure = await head.failure;
+        if (failure !== undefined) throw failure.error;
+        if (!this.#isInterrupted()) this.#advance(head.file.txid, head.file.header.pageSize);
+        limit = this.#maxInFlight;
+      }
+    } catch (error) {
+      await Promise.all(inFlight.map(({ failure }) => failure));
+      if (error instanceof ReplicaConflictError) await this.#withdraw(inFlight, signal);
+      throw error;
+    }
+  }
+
+  /** The local file after `txid`, or the oldest one when it holds every page; otherwise asks for an image. */
+  #readNext(txid: TXID): LocalLTXFile | undefined {
+    const { local } = this.#source;
+    // Local files were discarded or numbered anew since: the rest of the old ones will never come.
+    const isGone = local.oldestTXID > txid + 1n;
+    const file = local.read(isGone ? local.oldestTXID : txid + 1n, { maxBytes: MAX_BODY_IN_MEMORY });
+    if (!isGone || isFullImage(file)) return file;
+    const reason = `local files between ${formatTXID(txid)} and ${formatTXID(file.txid)} are gone`;
+    this.#requestImage({ kind: "gap", nextTXID: local.reservedTXID + 1n, reason });
+    return undefined;
+  }
+
+  async #uploadUnlessAhead(file: LocalLTXFile, ifAbsent: boolean, signal: AbortSignal): Promise<void> {
+    if (this.#ahead.has(file.txid)) return;
+    const startedAt = this.#clock.monotonic();
+    await uploadFile(this.client, file, ifAbsent, signal);
+    if (!this.#isInterrupted() || this.#base === file.txid) this.#ahead.add(file.txid);
+    const durationMs = this.#clock.monotonic() - startedAt;
+    const { txid, sizeBytes } = file;
+    this.#emit({ type: "ltx-uploaded", ...this.#names(), level: 0, minTXID: txid, maxTXID: txid, sizeBytes, durationMs });
+  }
+
+  /** After a conflict: takes back files that overtook the conflicting one, so that no restore puts them behind somebody else's. */
+  async #withdraw(uploads: readonly Upload[], signal: AbortSignal): Promise<void> {
+    for (const { file } of uploads) {
+      if (!(await isUploaded(this.client, file, signal))) continue;
+      await this.client.delete([level0Name(file.txid)], { signal });
+      this.#ahead.delete(file.txid);
+    }
+  }
+
+  async #checkSoleWriter(signal: AbortSignal): Promise<void> {
+    const now = this.#clock.monotonic();
+    if (this.#consecutiveErrors === 0 && now - this.#checkedAt < SOLE_WRITER_CHECK_MS) return;
+    await checkSoleWriter(this.client, this.#source.local, this.#position, MAX_IN_FLIGHT + 1, signal);
+    this.#checkedAt = now;
+  }
+
+  async #waitForWork(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      if (!this.#hasWork()) {
+        await this.#sleeper.sleep(signal);
+        continue;
+      }
+      const now = this.#clock.monotonic();
+      const isUrgent = this.#isUrgent();
+      const ms = isUrgent ? this.#pace.waitForcedMs(now) : this.#pace.waitMs(now);
+      if (ms > 0) {
+        await this.#sleeper.sleep(signal, { ms, urgentOnly: true });
+        continue;
+      }
+      if (isUrgent) this.#pace.force(now);
+      else this.#pace.take(now);
+      return;
+    }
+  }
+
+  async #pauseAfterError(signal: AbortSignal): Promise<void> {
+    const failedAt = this.#clock.monotonic();
+    while (!signal.aborted) {
+      if (this.#conflict) {
+        await this.#sleeper.sleep(signal, { urgentOnly: true });
+        continue;
+      }
+      // Somebody who has just begun to wait gets one attempt ahead of time; who still waits does not get another one.
+      const pauseMs = this.#hurry ? nextBackoffMs(0, this.#syncIntervalMs) : this.#backoffMs;
+      const ms = failedAt + Math.min(pauseMs, this.#backoffMs) - this.#clock.monotonic();
+      if (ms <= 0) return;
+      await this.#sleeper.sleep(signal, { ms, urgentOnly: true });
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.#error = error;
+    this.#consecutiveErrors++;
+    if (error instanceof ReplicaConflictError) {
+      this.#conflict = error;
+      this.#emit({ type: "replica-conflict", ...this.#names(), error });
+      for (const waiter of this.#waiters) waiter.reject(error);
+      return;
+    }
+    const isTakenOver = isLocalHistoryBroken(error) && this.#source.onLocalHistoryBroken(this, error);
+    this.#backoffMs = isTakenOver ? 0 : nextBackoffMs(this.#backoffMs, this.#syncIntervalMs);
+    this.#emit({
+      type: "replica-failed",
+      ...this.#names(),
+      error,
+      consecutiveErrors: this.#consecutiveErrors,
+      backoffMs: this.#backoffMs,
+    });
+    if (isTakenOver) {
+      const nextTXID = greatestTXID([this.#remoteMaxTXID ?? 0n, this.#source.local.reservedTXID]) + 1n;
+      this.#imageRequest ??= { kind: "gap", nextTXID, reason: error.message };
+    }
+  }
+
+  #succeeded(): void {
+    const consecutiveErrors = this.#consecutiveErrors;
+    this.#error = undefined;
+    this.#consecutiveErrors = 0;
+    this.#backoffMs = 0;
+    if (!this.#imageRequest && !this.#hasPending()) this.#syncedAtMs = this.#clock.now();
+    if (consecutiveErrors > 0) this.#emit({ type: "replica-recovered", ...this.#names(), consecutiveErrors });
+  }
+
+  #requestImage(request: ImageRequest): void {
+    this.#imageRequest = request;
+    this.#source.onImageNeeded(this, request);
+  }
+
+  #advance(position: TXID, pageSize?: number): void {
+    this.#position = position;
+    this.#pageSize = pageSize ?? this.#pageSize;
+    this.#ahead.delete(position);
+    for (const waiter of this.#waiters) if (waiter.txid <= position) waiter.resolve();
+  }
+
+  #hasWork(): boolean {
+    if (this.#conflict) return false;
+    return !this.#started || (!this.#imageRequest && this.#hasPending());
+  }
+
+  #hasPending(): boolean {
+    return this.#base !== undefined || this.#position < this.#source.local.newestTXID;
+  }
+
+  /** Whether somebody waits for what could be uploaded now. */
+  #isUrgent(): boolean {
+    const { newestTXID } = this.#source.local;
+    return this.#waiters.values().some((waiter) => waiter.txid <= newestTXID);
+  }
+
+  /** The database asked for a new chain while files of the old one were on their way: they no longer count. */
+  #isInterrupted(): boolean {
+    return this.#base !== undefined;
+  }
+
+  #state(): ReplicaState {
+    if (this.#conflict) return "conflict";
+    if (this.#consecutiveErrors > 0) return "failing";
+    if (this.#imageRequest) return "waiting";
+    return this.#started ? "running" : "starting";
+  }
+
+  #names(): { readonly database: string; readonly replica: string } {
+    return { database: this.#source.databasePath, replica: this.name };
+  }
+
+  /** One at a time; the others wait for their turn. */
+  async #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#busy) await this.#busy;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#busy = promise;
+    try {
+      return await work();
+    } finally {
+      this.#busy = undefined;
+      resolve();
+    }
+  }
+}
+
+/** A file on its way. `failure` resolves to undefined on success and never rejects. */
+interface Upload {
+  readonly file: LocalLTXFile;
+  readonly failure: Promise<{ readonly error: unknown } | undefined>;
+}
+
+function settle(upload: Promise<void>): Upload["failure"] {
+  return upload.then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
+}
