@@ -15,7 +15,7 @@ import { formatDuration } from "./duration.ts";
 import { checkDestinations, groupByPath } from "./destinations.ts";
 import type { LoadOptions } from "./load.ts";
 import { notYet } from "./not-yet.ts";
-import type { GlobalReplicaValues, ReplicaContext } from "./replica-section.ts";
+import type { ReplicaContext } from "./replica-section.ts";
 import { addWrongType, readSection, type ProblemSink, type Section } from "./section.ts";
 import {
   AGE_SETTINGS,
@@ -70,7 +70,7 @@ export function buildConfig(
   const entries = readEntries(top.child("dbs"), options.cwd, sink);
   const usable = entries.filter((entry) => checkDatabaseEntry(entry, sink));
   const context: Omit<ReplicaContext, "label"> = {
-    inherited: values as GlobalReplicaValues,
+    inherited: values,
     endpointTypes: endpointTypes(top, usable, sink),
     cwd: options.cwd,
     env: options.env,

@@ -80,8 +80,6 @@ export function checkDestinations(
 
 /** Where a replica's files lie, equal for two that would write the same names. */
 function destination(options: ReplicaOptions): string {
-  const text = (value: string | undefined): string => (value ?? "").replace(/^\.?\/+|\/+$/g, "");
-  const clean = (value: string | undefined): string => (value === "." ? "" : text(value));
   switch (options.type) {
     case "file":
       return `file://${options.path}`;
@@ -89,14 +87,14 @@ function destination(options: ReplicaOptions): string {
     case "oss":
     case "abs": {
       const at = options.endpoint === undefined ? "" : ` at ${options.endpoint}`;
-      return `${options.type}://${options.bucket}/${clean(options.path)}${at}`;
+      return `${options.type}://${options.bucket}/${keyPrefix(options.path)}${at}`;
     }
     case "gs":
-      return `gs://${options.bucket}/${clean(options.path)}`;
+      return `gs://${options.bucket}/${keyPrefix(options.path)}`;
     case "sftp":
       return `sftp://${options.user}@${options.host}/${options.path ?? ""}`;
     case "webdav":
-      return `${options.webdavURL}/${clean(options.path)}`;
+      return `${options.webdavURL}/${keyPrefix(options.path)}`;
     case "nats":
       return `${options.url ?? "nats://127.0.0.1:4222"}/${options.bucket}`;
     case "memory":
@@ -104,11 +102,18 @@ function destination(options: ReplicaOptions): string {
   }
 }
 
+/** A key prefix without the slashes and the dot that upstream writes for an empty one. */
+function keyPrefix(path: string | undefined): string {
+  return path === undefined || path === "." ? "" : path.replace(/^\.?\/+|\/+$/g, "");
+}
+
 /** Everything of an entry but its path and replicas, as text to compare. */
 function ownSettings(entry: DatabaseEntry): string {
   const values = Object.entries({ ...entry.section.values, path: undefined });
   const snapshot = Object.entries(entry.snapshot.values);
-  const sorted = (list: [string, unknown][]): [string, unknown][] =>
-    list.toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([sorted(values), sorted(snapshot)]);
+  return JSON.stringify([sortedByKey(values), sortedByKey(snapshot)]);
+}
+
+function sortedByKey(list: readonly [string, unknown][]): [string, unknown][] {
+  return list.toSorted(([a], [b]) => (a < b ? -1 : 1));
 }

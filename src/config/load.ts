@@ -49,7 +49,7 @@ export function parseConfig(source: string, file: string, options: LoadOptions):
     options.expandEnvironment === false ? undefined : expandEnv(text, options.env, process.pid);
   const toSource = (problem: ConfigProblem): ConfigProblem => {
     const line = problem.line === undefined ? undefined : expanded?.sourceLines[problem.line - 1];
-    return line === undefined ? problem : { ...problem, line };
+    return { ...problem, line: line ?? problem.line };
   };
   const environment: ConfigProblem[] = (expanded?.required ?? []).map(
     ({ name, line, message }) => ({
@@ -81,7 +81,9 @@ export function parseConfig(source: string, file: string, options: LoadOptions):
   return {
     ...config,
     warnings: [...unset, ...sink.warnings.map(toSource)],
-    notYet: config.notYet.map((problem) => ({ ...problem, ...toSource(problem) })),
+    notYet: config.notYet.map((problem) =>
+      Object.assign(toSource(problem), { refuse: problem.refuse }),
+    ),
   };
 }
 
@@ -113,9 +115,10 @@ const UPSTREAM_ORDER: readonly RegExp[] = [
 ];
 
 function inUpstreamOrder(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
-  const rank = (problem: ConfigProblem): number => {
-    const at = UPSTREAM_ORDER.findIndex((pattern) => pattern.test(problem.key ?? ""));
-    return at < 0 ? UPSTREAM_ORDER.length : at;
-  };
-  return problems.toSorted((a, b) => rank(a) - rank(b));
+  return problems.toSorted((a, b) => upstreamRank(a) - upstreamRank(b));
+}
+
+function upstreamRank(problem: ConfigProblem): number {
+  const at = UPSTREAM_ORDER.findIndex((pattern) => pattern.test(problem.key ?? ""));
+  return at < 0 ? UPSTREAM_ORDER.length : at;
 }

@@ -102,7 +102,7 @@ class TreeReader {
   #readNode(node: Node): YAMLNode {
     const line = this.#lineAt(node.range?.[0] ?? 0);
     if (isScalar(node)) {
-      const text = String(node.value ?? "");
+      const text = typeof node.value === "string" ? node.value : "";
       const quoted = (node.type !== undefined && node.type !== "PLAIN") || isTaggedString(node.tag);
       if (!quoted && NULL_TEXT.test(text)) return { kind: "null", line };
       return { kind: "scalar", line, text, quoted };
