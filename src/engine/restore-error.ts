@@ -20,6 +20,8 @@ export type RestoreErrorKind =
   | "output-busy"
   /** A living process has the database open that is to be replaced. */
   | "database-in-use"
+  /** The output cannot be written: no space, no right, a failing disk. */
+  | "output-failed"
   /** SQLite found the restored database malformed. */
   | "integrity";
 

@@ -48,7 +48,7 @@ async function rejectsWith(
 async function restoreNew(outputPath: string, force = false): Promise<void> {
   await using output = await openRestoreOutput({ outputPath, force });
   output.reset(3);
-  fs.writeSync(output.fd, "new", 0);
+  output.write(new TextEncoder().encode("new"), 0, 3, 0);
   await output.sync();
   await output.publish();
 }

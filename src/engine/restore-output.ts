@@ -1,5 +1,5 @@
 /** Where a restore writes: a temporary file that becomes the database only when it is complete. */
-import { closeSync, constants, fsync, ftruncateSync, openSync } from "node:fs";
+import { closeSync, constants, fsync, ftruncateSync, openSync, writeSync } from "node:fs";
 import type { Stats } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, resolve } from "node:path";
@@ -75,25 +75,26 @@ async function refuseExisting(outputPath: string, size: number): Promise<void> {
 export async function openRestoreOutput(options: RestoreOutputOptions): Promise<RestoreOutput> {
   await checkRestoreOutput(options);
   const outputPath = resolve(options.outputPath);
-  await makeFolder(dirname(outputPath), options.folderMode ?? 0o700);
-  const lock = await acquireRestoreLock(`${outputPath}.tmp-lock`, options.outputPath);
-  try {
-    const tempPath = `${outputPath}.tmp`;
-    // Never truncated, always removed: after a crash in publish() it can be another name of the finished database.
-    await removeTemp(tempPath);
-    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
-    const fd = openSync(tempPath, flags, 0o666);
-    return new RestoreOutput({ ...options, outputPath }, tempPath, fd, lock);
-  } catch (error) {
-    await lock.release();
-    throw error;
-  }
+  return attempt(outputPath, async () => {
+    await makeFolder(dirname(outputPath), options.folderMode ?? 0o700);
+    const lock = await acquireRestoreLock(`${outputPath}.tmp-lock`, options.outputPath);
+    try {
+      const tempPath = `${outputPath}.tmp`;
+      // Never truncated, always removed: after a crash in publish() it can be another name of the finished database.
+      await removeTemp(tempPath);
+      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
+      const fd = openSync(tempPath, flags, 0o666);
+      return new RestoreOutput({ ...options, outputPath }, tempPath, fd, lock);
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  });
 }
 
 export class RestoreOutput implements AsyncDisposable {
   readonly tempPath: string;
-  /** Open for positioned reads and writes until disposal. */
-  readonly fd: number;
+  readonly #fd: number;
   readonly #options: RestoreOutputOptions;
   readonly #lock: RestoreLock;
   #published = false;
@@ -101,28 +102,53 @@ export class RestoreOutput implements AsyncDisposable {
   constructor(options: RestoreOutputOptions, tempPath: string, fd: number, lock: RestoreLock) {
     this.#options = options;
     this.tempPath = tempPath;
-    this.fd = fd;
+    this.#fd = fd;
     this.#lock = lock;
   }
 
   /** Drops everything written and gives the file its size, all zeros. */
   reset(sizeBytes: number): void {
-    ftruncateSync(this.fd, 0);
-    ftruncateSync(this.fd, sizeBytes);
+    this.#attempt(() => {
+      ftruncateSync(this.#fd, 0);
+      ftruncateSync(this.#fd, sizeBytes);
+    });
+  }
+
+  /** Writes bytes [start, end) of `bytes` at a position of the file. */
+  write(bytes: Uint8Array, start: number, end: number, position: number): void {
+    this.#attempt(() => {
+      for (let done = start; done < end;) {
+        done += writeSync(this.#fd, bytes, done, end - done, position + done - start);
+      }
+    });
   }
 
   /** Makes the file durable under its temporary name. */
   async sync(): Promise<void> {
-    await promisify(fsync)(this.fd);
+    await attempt(this.#options.outputPath, () => promisify(fsync)(this.#fd));
   }
 
   /** Gives the finished, durable file its name, replacing what is there only under `force`. */
   async publish(): Promise<void> {
     await checkRestoreOutput(this.#options);
+    await attempt(this.#options.outputPath, () => this.#giveName());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    closeSync(this.#fd);
+    try {
+      if (!this.#published) await removeTemp(this.tempPath);
+    } finally {
+      await this.#lock.release();
+    }
+  }
+
+  async #giveName(): Promise<void> {
     const { outputPath, force } = this.#options;
     const existing = await statOrNull(outputPath);
-    if (existing !== null && force)
+    if (existing !== null && force) {
       await this.#keepOwner(existing.mode, existing.uid, existing.gid);
+    }
     if (force) await replaceDatabase(this.tempPath, outputPath);
     else if (existing !== null) await fs.rename(this.tempPath, outputPath);
     else await nameDatabase(this.tempPath, outputPath);
@@ -130,12 +156,11 @@ export class RestoreOutput implements AsyncDisposable {
     await syncFolder(dirname(outputPath));
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    closeSync(this.fd);
+  #attempt(action: () => void): void {
     try {
-      if (!this.#published) await removeTemp(this.tempPath);
-    } finally {
-      await this.#lock.release();
+      action();
+    } catch (error) {
+      throw outputFailure(this.#options.outputPath, error);
     }
   }
 
@@ -282,4 +307,35 @@ async function statOrNull(path: string): Promise<Stats | null> {
 
 function errnoOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? "";
+}
+
+async function attempt<T>(outputPath: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw outputFailure(outputPath, error);
+  }
+}
+
+/** A failed system call on the output as a RestoreError; anything else as it is. */
+function outputFailure(outputPath: string, error: unknown): unknown {
+  if (!(error instanceof Error) || !("syscall" in error)) return error;
+  return new RestoreError("output-failed", `Cannot write "${outputPath}": ${error.message}`, {
+    cause: error,
+    hint: outputHint(errnoOf(error)),
+  });
+}
+
+function outputHint(code: string): string | undefined {
+  switch (code) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return "Make room there, or restore to another disk with -o";
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return "Restore to a folder where this user may write, with -o";
+    default:
+      return undefined;
+  }
 }

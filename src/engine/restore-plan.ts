@@ -64,6 +64,19 @@ export function planRestore(files: readonly LTXFileInfo[], target: RestoreTarget
   return { kind: "restore", files: chain, reached: pointOf(last) };
 }
 
+/** The snapshot a restore starts from: the newest within the bounds. */
+export function newestSnapshot(
+  files: readonly LTXFileInfo[],
+  target: RestoreTarget,
+): LTXFileInfo | undefined {
+  let newest: LTXFileInfo | undefined;
+  for (const file of files) {
+    if (file.level !== SNAPSHOT_LEVEL || file.minTXID !== 1n || !isWithin(file, target)) continue;
+    if (newest === undefined || file.maxTXID > newest.maxTXID) newest = file;
+  }
+  return newest;
+}
+
 /** How to name a point to `restore`. */
 export function formatRestorePoint({ txid, createdAt }: RestorePoint): string {
   return `-txid ${formatTXID(txid)} (${createdAt.toISOString()})`;
@@ -82,7 +95,7 @@ function isWithin(file: LTXFileInfo, target: RestoreTarget): boolean {
 
 /** The files of a chain from TXID 1, as far as it goes. */
 function buildChain(files: readonly LTXFileInfo[]): LTXFileInfo[] {
-  const base = newestSnapshot(files);
+  const base = newestSnapshot(files, { kind: "latest" });
   const rest = files.filter((file) => file.level !== SNAPSHOT_LEVEL);
   if (base === undefined) return connect(rest, 0n);
   return [base, ...connect(rest, base.maxTXID)];
@@ -105,15 +118,6 @@ function connect(files: readonly LTXFileInfo[], reached: TXID): LTXFileInfo[] {
     chain.push(best);
     end = best.maxTXID;
   }
-}
-
-function newestSnapshot(files: readonly LTXFileInfo[]): LTXFileInfo | undefined {
-  let newest: LTXFileInfo | undefined;
-  for (const file of files) {
-    if (file.level !== SNAPSHOT_LEVEL || file.minTXID !== 1n) continue;
-    if (newest === undefined || file.maxTXID > newest.maxTXID) newest = file;
-  }
-  return newest;
 }
 
 function isBetter(file: LTXFileInfo, than: LTXFileInfo): boolean {
@@ -242,7 +246,7 @@ function refusal(
   };
 }
 
-function describeTarget(target: RestoreTarget): string {
+export function describeTarget(target: RestoreTarget): string {
   switch (target.kind) {
     case "latest":
       return "the latest state";

@@ -1,0 +1,208 @@
+/** Turns the files of a chain into the pages of a database, newest file first. */
+import { setImmediate } from "node:timers/promises";
+import { FormatError } from "../formats/format-error.ts";
+import { LTXDecoder } from "../formats/ltx/decoder.ts";
+import { checkLTXName } from "../formats/ltx/header.ts";
+import type { LTXHeader } from "../formats/ltx/header.ts";
+import { formatLTXName } from "../formats/ltx/layout.ts";
+import { isStorageError } from "../storage/replica-client.ts";
+import type { LTXFileInfo, LTXFileName, ReplicaClient } from "../storage/replica-client.ts";
+import type { RestoreOutput } from "./restore-output.ts";
+import { DatabasePages, GrowthCheck } from "./restore-pages.ts";
+import type { WriteAt } from "./restore-pages.ts";
+import { fetchFiles } from "./restore-reader.ts";
+
+/** Bytes of input after which other work of the process gets its turn. */
+const sliceBytes = 4 * 1024 * 1024;
+
+/** A file of the chain that is not what it should be. */
+export class ChainFileError extends Error {
+  override readonly name = "ChainFileError";
+  readonly file: LTXFileInfo;
+
+  constructor(file: LTXFileInfo, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.file = file;
+  }
+}
+
+/** The files do not give every page: there is no complete database among them. */
+export class IncompleteChainError extends Error {
+  override readonly name = "IncompleteChainError";
+}
+
+export interface ChainOptions {
+  readonly parallelism: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: ChainProgress) => void) | undefined;
+}
+
+export interface ChainProgress {
+  readonly filesDone: number;
+  readonly filesTotal: number;
+  readonly bytesRead: number;
+  /** Of all files; files that turn out not to be needed are skipped at the end. */
+  readonly bytesTotal: number;
+}
+
+export interface ChainResult {
+  readonly pageCount: number;
+  readonly pageSize: number;
+  readonly filesRead: number;
+  readonly bytesRead: number;
+}
+
+/**
+ * Writes the state after the last of `files` to `output`. Each page comes from the newest file that has it; reading ends
+ * with the file that completes the database. Every file that is read is read whole, for its checksum proves all of it: bytes
+ * that only a page index vouches for are never trusted, and a page is never taken from an older file because a newer one
+ * could not be believed.
+ *
+ * ChainFileError for a damaged, missing or lying file; IncompleteChainError when pages remain that no file has.
+ */
+export async function applyChain(
+  client: ReplicaClient,
+  files: readonly LTXFileInfo[],
+  output: RestoreOutput,
+  options: ChainOptions,
+): Promise<ChainResult> {
+  const { parallelism, signal, onProgress } = options;
+  const newestFirst = files.toReversed();
+  const bytesTotal = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  const state = new ChainState(output);
+  let filesDone = 0;
+  let bytesRead = 0;
+  let bytesUntilYield = sliceBytes;
+  for await (const { file, chunks } of fetchFiles(client, newestFirst, { parallelism, signal })) {
+    const reader = state.openFile(file);
+    await wrapFailure(file, async () => {
+      for await (const chunk of chunks) {
+        signal?.throwIfAborted();
+        reader.push(chunk);
+        bytesRead += chunk.length;
+        bytesUntilYield -= chunk.length;
+        if (bytesUntilYield > 0) continue;
+        onProgress?.({ filesDone, filesTotal: files.length, bytesRead, bytesTotal });
+        bytesUntilYield = sliceBytes;
+        await setImmediate();
+      }
+      reader.end();
+    });
+    filesDone += 1;
+    onProgress?.({ filesDone, filesTotal: files.length, bytesRead, bytesTotal });
+    if (state.isComplete) break;
+  }
+  const { commit, pageSize } = state.finish();
+  return { pageCount: commit, pageSize, filesRead: filesDone, bytesRead };
+}
+
+/** `level 0 file 0000000000000005-0000000000000005.ltx` */
+export function describeFile({ level, minTXID, maxTXID }: LTXFileName): string {
+  return `level ${level} file ${formatLTXName(minTXID, maxTXID)}`;
+}
+
+interface FileReader {
+  push(chunk: Uint8Array): void;
+  end(): void;
+}
+
+/** The database as far as the files seen so far give it. */
+class ChainState {
+  readonly #output: RestoreOutput;
+  #pages: DatabasePages | undefined;
+  /** The file before, which is the next newer one. */
+  #newer: { readonly file: LTXFileInfo; readonly growth: GrowthCheck } | undefined;
+
+  constructor(output: RestoreOutput) {
+    this.#output = output;
+  }
+
+  get isComplete(): boolean {
+    return this.#pages?.missingCount === 0;
+  }
+
+  openFile(file: LTXFileInfo): FileReader {
+    const decoder = new LTXDecoder();
+    let growth: GrowthCheck | undefined;
+    const readPages = (): void => {
+      for (let batch = decoder.read(); batch !== null; batch = decoder.read()) {
+        if (decoder.header === undefined) throw new Error("Pages before the header");
+        growth ??= this.#begin(file, decoder.header);
+        growth.add(batch);
+        this.#pages?.write(batch);
+      }
+    };
+    return {
+      push: (chunk) => {
+        decoder.push(chunk);
+        readPages();
+      },
+      end: () => {
+        const { header } = decoder.end();
+        growth ??= this.#begin(file, header);
+        this.#newer = { file, growth };
+      },
+    };
+  }
+
+  finish(): DatabasePages {
+    const pages = this.#pages;
+    if (pages === undefined) throw new IncompleteChainError("No file was read");
+    if (pages.missingCount > 0) {
+      throw new IncompleteChainError(
+        `Page ${pages.firstMissing()} of ${pages.commit} is in none of the files (${pages.missingCount} such pages)`,
+      );
+    }
+    return pages;
+  }
+
+  /** The header is known: it must fit the name and the files before. */
+  #begin(file: LTXFileInfo, header: LTXHeader): GrowthCheck {
+    checkLTXName(header, file);
+    const { pageSize, commit } = header;
+    if (this.#pages === undefined) {
+      this.#output.reset(commit * pageSize);
+      const write: WriteAt = (...args) => this.#output.write(...args);
+      this.#pages = new DatabasePages(write, pageSize, commit);
+    } else if (this.#pages.pageSize !== pageSize) {
+      throw new IncompleteChainError(
+        `The page size changes from ${pageSize} to ${this.#pages.pageSize} after ${describeFile(file)}, ` +
+          "but no file after it holds the whole database",
+      );
+    }
+    this.#proveGrowth(commit);
+    return new GrowthCheck(pageSize, commit);
+  }
+
+  #proveGrowth(previousCommit: number): void {
+    if (this.#newer === undefined) return;
+    const { file, growth } = this.#newer;
+    try {
+      growth.prove(previousCommit);
+    } catch (error) {
+      throw fileProblem(file, error);
+    }
+  }
+}
+
+/** Runs `action` on a file: what is wrong with the file becomes a ChainFileError. */
+async function wrapFailure(file: LTXFileInfo, action: () => Promise<void>): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    throw fileProblem(file, error);
+  }
+}
+
+function fileProblem(file: LTXFileInfo, error: unknown): unknown {
+  if (error instanceof FormatError) {
+    return new ChainFileError(file, `${describeFile(file)} is damaged: ${error.message}`, error);
+  }
+  if (isStorageError(error, "not-found")) {
+    return new ChainFileError(file, `${describeFile(file)} is missing: ${error.message}`, error);
+  }
+  if (isStorageError(error, "corrupt")) {
+    return new ChainFileError(file, `${describeFile(file)} is unreadable: ${error.message}`, error);
+  }
+  return error;
+}
