@@ -1,5 +1,7 @@
 /** SQLite write-ahead log: header, frames and their checksum chain (formats §8). */
 import { FormatError } from "./format-error.ts";
+import { kernel } from "./kernel/kernel.ts";
+import { INPUT_SIZE, MAX_BATCH_PAGES } from "./kernel/memory.ts";
 import { isValidPageSize } from "./sqlite-header.ts";
 
 export const WAL_HEADER_SIZE = 32;
@@ -145,29 +147,58 @@ export class WALScanner {
   readonly pgnos: Uint32Array;
   /** Commit size of each frame of the last scan, 0 = not a commit (own memory). */
   readonly commits: Uint32Array;
-  /** Frames in the last scan that were valid. */
-  count: number = 0;
   /** State after the last valid frame; settable, to go back to a commit. */
   checksum1: number;
   checksum2: number;
+  readonly #start: WALScanStart;
+  #count = 0;
 
   constructor(start: WALScanStart) {
+    if (!isValidPageSize(start.pageSize))
+      throw new RangeError(`Invalid page size: ${start.pageSize}`);
+    this.#start = start;
     this.pageSize = start.pageSize;
     this.frameSize = WAL_FRAME_HEADER_SIZE + start.pageSize;
-    this.capacityFrames = 0;
-    this.pgnos = new Uint32Array(0);
-    this.commits = new Uint32Array(0);
+    this.capacityFrames = Math.min(MAX_BATCH_PAGES, Math.floor(INPUT_SIZE / this.frameSize));
+    this.pgnos = new Uint32Array(this.capacityFrames);
+    this.commits = new Uint32Array(this.capacityFrames);
     this.checksum1 = start.checksum1;
     this.checksum2 = start.checksum2;
   }
 
-  /** Kernel memory for `capacityFrames` whole frames. */
+  /** Valid frames in the last scan. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Kernel memory for `capacityFrames` whole frames. Fill it, then call `scan()` at once. */
   frames(): Uint8Array {
-    throw new Error("Not built yet");
+    const k = kernel();
+    k.owner = this;
+    return k.input.subarray(0, this.capacityFrames * this.frameSize);
   }
 
   /** Verifies the first `count` frames in `frames()`; returns how many continue the chain. */
   scan(count: number): number {
-    throw new Error(`Not built yet${count}`);
+    const k = kernel();
+    if (k.owner !== this) throw new Error("Kernel was used by another between frames() and scan()");
+    if (count > this.capacityFrames) throw new RangeError(`${count} frames are more than fit`);
+    const { pageSize, bigEndian, salt1, salt2 } = this.#start;
+    this.#count = k.scanWAL(
+      count,
+      pageSize,
+      bigEndian,
+      salt1,
+      salt2,
+      this.checksum1,
+      this.checksum2,
+    );
+    this.checksum1 = k.checksum1;
+    this.checksum2 = k.checksum2;
+    for (let i = 0; i < this.#count; i++) {
+      this.pgnos[i] = k.pgnos[i] as number;
+      this.commits[i] = k.sizes[i] as number;
+    }
+    return this.#count;
   }
 }

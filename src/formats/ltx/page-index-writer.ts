@@ -1,0 +1,75 @@
+/** Builds the bytes of a page index while a file is written or read: some 10 bytes of memory per page. */
+
+const FIRST_CHUNK_SIZE = 2048;
+const CHUNK_SIZE = 65_536;
+/** pgno: 5 bytes, offset: 8, size: 5; the end: 1 + 8. */
+const MAX_ENTRY_SIZE = 18;
+
+export class PageIndexWriter {
+  readonly #full: Uint8Array[] = [];
+  #chunk = new Uint8Array(FIRST_CHUNK_SIZE);
+  #used = 0;
+  #fullBytes = 0;
+  #closed = false;
+
+  /** Bytes so far; after `close()` those of the whole index with its length field. */
+  get sizeBytes(): number {
+    return this.#fullBytes + this.#used;
+  }
+
+  add(pgno: number, offset: number, size: number): void {
+    this.#reserve();
+    this.#put(pgno);
+    this.#put(offset);
+    this.#put(size);
+  }
+
+  /** Adds the terminator and the length field. Once; later calls do nothing. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#reserve();
+    this.#chunk[this.#used++] = 0;
+    const view = new DataView(this.#chunk.buffer);
+    view.setBigUint64(this.#used, BigInt(this.sizeBytes));
+    this.#used += 8;
+  }
+
+  *chunks(): Generator<Uint8Array, void, undefined> {
+    yield* this.#full;
+    if (this.#used > 0) yield this.#chunk.subarray(0, this.#used);
+  }
+
+  /** All bytes in one array. */
+  toBytes(): Uint8Array {
+    const bytes = new Uint8Array(this.sizeBytes);
+    let at = 0;
+    for (const chunk of this.chunks()) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    return bytes;
+  }
+
+  #reserve(): void {
+    if (this.#used + MAX_ENTRY_SIZE <= this.#chunk.length) return;
+    this.#full.push(this.#chunk.subarray(0, this.#used));
+    this.#fullBytes += this.#used;
+    this.#chunk = new Uint8Array(CHUNK_SIZE);
+    this.#used = 0;
+  }
+
+  /** One uvarint. */
+  #put(value: number): void {
+    let rest = value;
+    while (rest >= 0x8000_0000) {
+      this.#chunk[this.#used++] = (rest % 128) | 128;
+      rest = Math.floor(rest / 128);
+    }
+    while (rest >= 128) {
+      this.#chunk[this.#used++] = (rest & 127) | 128;
+      rest >>>= 7;
+    }
+    this.#chunk[this.#used++] = rest;
+  }
+}
