@@ -1,5 +1,8 @@
 import type { Measure } from "./measure.ts";
 import { firstCopy, firstCopyLarge } from "./measures/first-copy.ts";
+import { fullSpeedWriter } from "./measures/full-speed.ts";
+import { idleHundred, idleLarge, idleOne, idleS3 } from "./measures/idle.ts";
+import { latencyAfterQuiet, latencyTenPerSecond, manyBusyDatabases } from "./measures/latency.ts";
 import { restoreFile, restoreFileLarge, restoreS3 } from "./measures/restore.ts";
 import { startUp } from "./measures/start-up.ts";
 import { walInOneGo } from "./measures/wal.ts";
@@ -12,5 +15,13 @@ export const measures: readonly Measure[] = [
   restoreFile,
   restoreFileLarge,
   restoreS3,
+  latencyAfterQuiet,
+  latencyTenPerSecond,
+  fullSpeedWriter,
+  idleOne,
+  idleHundred,
+  idleS3,
+  idleLarge,
+  manyBusyDatabases,
   startUp,
 ];

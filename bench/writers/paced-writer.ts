@@ -1,7 +1,7 @@
 /**
  * An application that commits small transactions at a given pace: `node paced-writer.ts COUNT MIN_MS MAX_MS DB…`. It
- * makes COUNT commits, one database after the other, with a random pause of MIN_MS to MAX_MS before each. Prints one
- * line of JSON per commit: `{ database, tick, atNs }`, the monotonic time when the commit returned. Keeps its
+ * says "ready", makes COUNT commits, one database after the other, with a random pause of MIN_MS to MAX_MS before each,
+ * and then prints one line of JSON per commit: `{ database, tick, atNs }`, the monotonic time when the commit returned. Keeps its
  * connections open until standard input ends, and leaves without closing the databases.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,6 +17,7 @@ if (!(count > 0 && minMs >= 0 && maxMs >= minMs && files.length > 0)) {
 const books = files.map((file) => new OrderBook(file));
 const random = new SeededRandom(3);
 const lines: string[] = [];
+process.stdout.write('"ready"\n');
 let dueAt = performance.now();
 for (let i = 0; i < count; i++) {
   dueAt += minMs + random.next() * (maxMs - minMs);
