@@ -5,9 +5,18 @@ export type CheckpointMode = "PASSIVE";
 
 /** Emitted with the absolute path of the database; replica events also name the replica. */
 export type EngineEvent =
-  | { readonly type: "database-opened"; readonly database: string; readonly pageSize: number; readonly txid: TXID }
+  | {
+      readonly type: "database-opened";
+      readonly database: string;
+      readonly pageSize: number;
+      readonly txid: TXID;
+    }
   | { readonly type: "database-waiting"; readonly database: string; readonly reason: string }
-  | { readonly type: "database-converted-to-wal"; readonly database: string; readonly previousMode: string }
+  | {
+      readonly type: "database-converted-to-wal";
+      readonly database: string;
+      readonly previousMode: string;
+    }
   | { readonly type: "database-replaced"; readonly database: string; readonly reason: string }
   | { readonly type: "database-closed"; readonly database: string; readonly txid: TXID }
   /** One sync that found something: `image` tells why a full image was taken. */
@@ -22,8 +31,18 @@ export type EngineEvent =
       readonly durationMs: number;
       readonly image: string | undefined;
     }
-  | { readonly type: "sync-failed"; readonly database: string; readonly error: unknown; readonly consecutiveErrors: number; readonly backoffMs: number }
-  | { readonly type: "sync-recovered"; readonly database: string; readonly consecutiveErrors: number }
+  | {
+      readonly type: "sync-failed";
+      readonly database: string;
+      readonly error: unknown;
+      readonly consecutiveErrors: number;
+      readonly backoffMs: number;
+    }
+  | {
+      readonly type: "sync-recovered";
+      readonly database: string;
+      readonly consecutiveErrors: number;
+    }
   | { readonly type: "read-lock-lost"; readonly database: string }
   | {
       readonly type: "checkpointed";
@@ -34,10 +53,25 @@ export type EngineEvent =
       readonly barrierMs: number;
       readonly durationMs: number;
     }
-  | { readonly type: "checkpoint-failed"; readonly database: string; readonly mode: CheckpointMode; readonly error: unknown }
+  | {
+      readonly type: "checkpoint-failed";
+      readonly database: string;
+      readonly mode: CheckpointMode;
+      readonly error: unknown;
+    }
   /** Another connection's open read transaction keeps the WAL from being reused. */
-  | { readonly type: "wal-pinned"; readonly database: string; readonly walFrames: number; readonly backfilledFrames: number }
-  | { readonly type: "replica-opened"; readonly database: string; readonly replica: string; readonly txid: TXID }
+  | {
+      readonly type: "wal-pinned";
+      readonly database: string;
+      readonly walFrames: number;
+      readonly backfilledFrames: number;
+    }
+  | {
+      readonly type: "replica-opened";
+      readonly database: string;
+      readonly replica: string;
+      readonly txid: TXID;
+    }
   | {
       readonly type: "ltx-uploaded";
       readonly database: string;
@@ -49,11 +83,47 @@ export type EngineEvent =
       readonly durationMs: number;
     }
   /** Everything up to `txid` is in the store. */
-  | { readonly type: "replica-synced"; readonly database: string; readonly replica: string; readonly txid: TXID }
-  | { readonly type: "replica-failed"; readonly database: string; readonly replica: string; readonly error: unknown; readonly consecutiveErrors: number; readonly backoffMs: number }
-  | { readonly type: "replica-recovered"; readonly database: string; readonly replica: string; readonly consecutiveErrors: number }
+  | {
+      readonly type: "replica-synced";
+      readonly database: string;
+      readonly replica: string;
+      readonly txid: TXID;
+    }
+  | {
+      readonly type: "replica-failed";
+      readonly database: string;
+      readonly replica: string;
+      readonly error: unknown;
+      readonly consecutiveErrors: number;
+      readonly backoffMs: number;
+    }
+  | {
+      readonly type: "replica-recovered";
+      readonly database: string;
+      readonly replica: string;
+      readonly consecutiveErrors: number;
+    }
   /** Somebody else's file stands where ours should be: this replica stops until told otherwise. */
-  | { readonly type: "replica-conflict"; readonly database: string; readonly replica: string; readonly error: unknown }
-  | { readonly type: "snapshot-written"; readonly database: string; readonly replica: string; readonly txid: TXID; readonly sizeBytes: number; readonly durationMs: number };
+  | {
+      readonly type: "replica-conflict";
+      readonly database: string;
+      readonly replica: string;
+      readonly error: unknown;
+    }
+  /** An upload during shutdown failed; it is tried again until the time for it is over. */
+  | {
+      readonly type: "final-sync-failed";
+      readonly database: string;
+      readonly error: unknown;
+      readonly attempt: number;
+    }
+  | {
+      readonly type: "snapshot-written";
+      readonly database: string;
+      readonly replica: string;
+      readonly txid: TXID;
+      readonly sizeBytes: number;
+      readonly durationMs: number;
+    };
 
 export type EmitEvent = (event: EngineEvent) => void;

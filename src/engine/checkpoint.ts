@@ -1,0 +1,148 @@
+/**
+ * One checkpoint without TRUNCATE (engine R4): the bulk is backfilled while writers go on, and the write lock is held
+ * only for the last few frames.
+ *
+ * The read lock rolls under one rule: everything committed is copied between two rolls. Then what others may backfill is
+ * always copied already, whoever checkpoints, and a WAL generation that ends has been copied in full.
+ */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { releaseBarrier, tryBarrier } from "../sqlite/checkpoint.ts";
+import type { CheckpointResult } from "../sqlite/checkpoint.ts";
+import type { CheckpointThread } from "../sqlite/checkpoint-thread.ts";
+import { bumpSequence } from "../sqlite/connection.ts";
+import type { DatabaseFile } from "../sqlite/database-file.ts";
+import { isBusy } from "../sqlite/driver.ts";
+import type { SQLiteConnection } from "../sqlite/driver.ts";
+import type { ReadLock } from "../sqlite/read-lock.ts";
+import type { Clock } from "./clock.ts";
+
+/** Go for the barrier when no more frames than this are left to backfill … */
+const REST_FRAMES = 200;
+/** … or after so many passes. */
+const MAX_PASSES = 3;
+/** How long to wait for the write lock, and for another connection's checkpoint with and without it. */
+const BARRIER_WAIT_MS = 1_000;
+const BUSY_INSIDE_MS = 10;
+const BUSY_OUTSIDE_MS = 200;
+/** Attempts in a row before a pause: another connection's checkpoint that finds nothing to do takes microseconds. */
+const QUICK_ATTEMPTS = 10;
+
+export interface CheckpointTarget {
+  readonly path: string;
+  readonly database: DatabaseFile;
+  /** A writable connection; its `journal_size_limit` is what the WAL file shrinks to. */
+  readonly writer: SQLiteConnection;
+  readonly readLock: ReadLock;
+  readonly thread: CheckpointThread;
+  readonly clock: Clock;
+  /** Copies everything committed. */
+  readonly syncAll: () => Promise<void>;
+  /** Frames of the present generation that are copied. */
+  readonly copiedFrames: () => number;
+  readonly walSizeBytes: () => number;
+  /** Shrink the WAL file when it is longer. */
+  readonly walLimitBytes: number;
+}
+
+export type CheckpointOutcome =
+  /** Everything is in the database file: the next commit restarts the WAL. */
+  | { readonly kind: "complete"; readonly walFrames: number; readonly barrierMs: number }
+  /** A reader needs older pages: only so many frames could be backfilled. */
+  | {
+      readonly kind: "pinned";
+      readonly walFrames: number;
+      readonly backfilledFrames: number;
+      readonly barrierMs: number;
+    }
+  /** Somebody held the write lock or checkpointed all the time. */
+  | { readonly kind: "busy" };
+
+/** Runs one checkpoint. Everything committed must be copied when it is called. */
+export async function checkpoint(target: CheckpointTarget): Promise<CheckpointOutcome> {
+  await backfillBulk(target);
+  await target.syncAll();
+  if (!(await takeBarrier(target))) return { kind: "busy" };
+  const startedAt = target.clock.monotonic();
+  let result: CheckpointResult;
+  try {
+    target.readLock.roll();
+    await target.syncAll();
+    result = await passive(target, BUSY_INSIDE_MS, nextTurn);
+    // With everything backfilled the new pin lands on read slot 0: the one restart it permits loses nothing.
+    if (!result.busy) target.readLock.roll();
+  } finally {
+    releaseBarrier(target.writer);
+  }
+  const barrierMs = target.clock.monotonic() - startedAt;
+  if (result.busy) return { kind: "busy" };
+  const { walFrames, backfilledFrames } = result;
+  if (backfilledFrames < walFrames)
+    return { kind: "pinned", walFrames, backfilledFrames, barrierMs };
+  shrinkWAL(target);
+  return { kind: "complete", walFrames, barrierMs };
+}
+
+/**
+ * Leaves read slot 0, to be called as soon as the WAL has frames again after a complete checkpoint: against slot 0 an
+ * application's own checkpoint sorts the whole WAL index at each commit, in vain; against a mark that is backfilled already
+ * it returns at once. Everything committed must be copied when it is called.
+ */
+export async function leaveSlotZero(target: CheckpointTarget): Promise<void> {
+  target.readLock.roll();
+  await target.syncAll();
+  await passive(target, BUSY_OUTSIDE_MS, () => target.clock.sleep(1));
+}
+
+/** Moves the pin to the end of the WAL and backfills up to it, again and again until little is left. */
+async function backfillBulk(target: CheckpointTarget): Promise<void> {
+  let backfilled = 0;
+  for (let pass = 0; pass < MAX_PASSES; pass++) {
+    target.readLock.roll();
+    // At once, or the application's next commit does it in its own time.
+    const running = passive(target, BUSY_OUTSIDE_MS, () => target.clock.sleep(1));
+    // A failed sync must not leave the checkpoint's failure without a reader.
+    const [synced, result] = await Promise.allSettled([target.syncAll(), running]);
+    if (synced.status === "rejected") throw synced.reason;
+    if (result.status === "rejected") throw result.reason;
+    await target.syncAll();
+    if (!result.value.busy) backfilled = result.value.backfilledFrames;
+    if (target.copiedFrames() - backfilled <= REST_FRAMES) break;
+  }
+  // A partial backfill flushes the WAL only: what this flush takes now, the one under the barrier need not.
+  await target.thread.flush(target.database.descriptor);
+}
+
+async function takeBarrier(target: CheckpointTarget): Promise<boolean> {
+  const startedAt = target.clock.monotonic();
+  for (let attempt = 1; ; attempt++) {
+    if (tryBarrier(target.writer)) return true;
+    if (target.clock.monotonic() - startedAt > BARRIER_WAIT_MS) return false;
+    if (attempt % 100 === 0) await target.clock.sleep(1);
+    else await nextTurn();
+  }
+}
+
+/** A passive checkpoint; while another connection is at it, tried again up to `limitMs`. */
+async function passive(
+  target: CheckpointTarget,
+  limitMs: number,
+  pause: () => Promise<unknown>,
+): Promise<CheckpointResult> {
+  const startedAt = target.clock.monotonic();
+  for (let attempt = 1; ; attempt++) {
+    const result = await target.thread.checkpoint(target.path);
+    if (!result.busy || target.clock.monotonic() - startedAt > limitMs) return result;
+    if (attempt >= QUICK_ATTEMPTS) await pause();
+  }
+}
+
+/** The commit that restarts a WAL truncates its file to that connection's `journal_size_limit`: make that commit ours. */
+function shrinkWAL(target: CheckpointTarget): void {
+  if (target.walSizeBytes() <= target.walLimitBytes) return;
+  try {
+    bumpSequence(target.writer);
+  } catch (error) {
+    // Busy: the application's next commit restarts the WAL instead, and a later checkpoint shrinks it.
+    if (!isBusy(error)) throw error;
+  }
+}

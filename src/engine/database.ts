@@ -1,0 +1,396 @@
+/** One replicated database: owns its open parts and carries out one tick of replication at a time. */
+import { realpathSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import type { TXID } from "../formats/ltx/txid.ts";
+import { WAL_FRAME_HEADER_SIZE } from "../formats/wal.ts";
+import type { CheckpointThread } from "../sqlite/checkpoint-thread.ts";
+import { bumpSequence } from "../sqlite/connection.ts";
+import { isBusy } from "../sqlite/driver.ts";
+import type { OpenConnection } from "../sqlite/driver.ts";
+import { checkpoint, leaveSlotZero } from "./checkpoint.ts";
+import type { CheckpointTarget } from "./checkpoint.ts";
+import { MAX_THRESHOLD_RAISE, planCheckpoint } from "./checkpoint-plan.ts";
+import type { CheckpointSettings } from "./checkpoint-plan.ts";
+import type { Clock } from "./clock.ts";
+import { explainOpenError } from "./database-error.ts";
+import type { EmitEvent } from "./events.ts";
+import { FIFOLock } from "./fifo-lock.ts";
+import type { LocalLTX } from "./local-ltx.ts";
+import { closeDatabase, findReplacement, openDatabase } from "./opened-database.ts";
+import type { OpenedDatabase } from "./opened-database.ts";
+import type { SyncResult } from "./sync.ts";
+import { WALFile } from "./wal-file.ts";
+
+export interface DatabaseOptions {
+  /** Absolute path as configured; symbolic links are followed when it is opened. */
+  readonly path: string;
+  /** Absolute path of the folder for local files, `.<name>-litestream` beside the database by default. */
+  readonly metaPath: string;
+  readonly checkpoint: CheckpointSettings;
+  /** About how much WAL one level-0 file covers at most; 0 = no limit. */
+  readonly maxSyncWALBytes: number;
+  /** Discard broken local files and go on with a full image instead of failing. */
+  readonly autoRecover: boolean;
+}
+
+export interface DatabaseDependencies {
+  readonly openConnection: OpenConnection;
+  readonly checkpointThread: CheckpointThread;
+  readonly clock: Clock;
+  readonly emit: EmitEvent;
+  /** Called after each new level-0 file. */
+  readonly onWritten: (result: SyncResult) => void;
+}
+
+export interface TickReport {
+  /** "waiting": there is no database file; "busy": somebody held a lock that was needed, try again soon. */
+  readonly state: "waiting" | "busy" | "open";
+  /** Frames copied in this tick. */
+  readonly frames: number;
+  /** Level-0 files written in this tick. */
+  readonly files: number;
+  /** Frames of a transaction that is not committed yet. */
+  readonly uncommittedFrames: number;
+}
+
+/** Smooths the copy rate over about this many ticks. */
+const RATE_TICKS = 4;
+/** The WAL file shrinks to this multiple of the largest threshold. */
+const WAL_LIMIT_RATIO = 1.5;
+
+export class Database {
+  readonly path: string;
+  readonly metaPath: string;
+  readonly #options: DatabaseOptions;
+  readonly #deps: DatabaseDependencies;
+  readonly #lock = new FIFOLock();
+  #opened: OpenedDatabase | null = null;
+  #local: LocalLTX | null = null;
+  #floorTXID: TXID = 0n;
+  /** Set while a full image is wanted that could not be taken yet. */
+  #imageReason: string | null = null;
+  #copiedFrames = 0;
+  #framesPerMs = 0;
+  #rateAt: { readonly at: number; readonly frames: number };
+  #lastCheckpointAt: number;
+  #syncedSinceCheckpoint = false;
+  #blocked: { readonly frames: number; readonly at: number } | null = null;
+  /** Where the copy stood when a checkpoint left the read lock on slot 0. */
+  #slotZero: { readonly generation: string; readonly frames: number } | null = null;
+  #announcedWaiting = false;
+
+  constructor(options: DatabaseOptions, deps: DatabaseDependencies) {
+    this.path = resolve(options.path);
+    this.metaPath = options.metaPath;
+    this.#options = options;
+    this.#deps = deps;
+    const now = deps.clock.monotonic();
+    this.#rateAt = { at: now, frames: 0 };
+    this.#lastCheckpointAt = now;
+  }
+
+  /** TXID of the newest level-0 file; 0 before the first. */
+  get txid(): TXID {
+    return this.#opened?.sync.txid ?? this.#floorTXID;
+  }
+
+  /** The local level-0 folder, from the first time the database was opened on. */
+  get local(): LocalLTX | null {
+    return this.#local;
+  }
+
+  /** Where SQLite puts the database's WAL, less its suffix: links are followed once it was opened. */
+  get watchPath(): string {
+    return this.#opened?.path ?? this.path;
+  }
+
+  /** Frames copied per millisecond of late. */
+  get framesPerMs(): number {
+    return this.#framesPerMs;
+  }
+
+  /** Whether at least `frames` frames wait to be copied: one short read. */
+  hasPending(frames: number): boolean {
+    return this.#opened?.sync.hasPending(frames) ?? true;
+  }
+
+  /** Opens the database if there is one; "waiting" otherwise. Opening twice is not an error. */
+  open(): Promise<"open" | "waiting"> {
+    return this.#lock.run(() => Promise.resolve(this.#openIfPresent()));
+  }
+
+  /** Copies everything committed and checkpoints when that is due. */
+  tick(signal?: AbortSignal): Promise<TickReport> {
+    return this.#lock.run(() => this.#tick(signal));
+  }
+
+  /**
+   * Starts a new chain at the next tick: every page is written, numbered above `above`. With `forget`, the local files
+   * are removed first: they are not the replica's history.
+   */
+  startOver(reason: string, above: TXID, forget: boolean): Promise<void> {
+    return this.#lock.run(async () => {
+      this.#floorTXID = above > this.#floorTXID ? above : this.#floorTXID;
+      this.#imageReason = reason;
+      if (forget) this.#local?.reset();
+      this.#opened?.sync.numberAbove(this.#floorTXID);
+      this.#opened?.sync.requireImage(reason);
+    });
+  }
+
+  /** Gives descriptors back that only a busy database needs. */
+  rest(): Promise<void> {
+    return this.#lock.run(async () => {
+      if (this.#opened === null) return;
+      this.#opened.readLock.rest();
+      await this.#deps.checkpointThread.release(this.#opened.path);
+    });
+  }
+
+  /** Closes the database; the WAL stays in place. */
+  close(): Promise<void> {
+    return this.#lock.run(() => this.#close());
+  }
+
+  #openIfPresent(): "open" | "waiting" {
+    if (this.#opened !== null) return "open";
+    const { clock, emit, openConnection } = this.#deps;
+    const stat = statSync(this.path, { throwIfNoEntry: false });
+    if (stat === undefined) {
+      if (!this.#announcedWaiting) {
+        this.#announcedWaiting = true;
+        emit({
+          type: "database-waiting",
+          database: this.path,
+          reason: "there is no database file",
+        });
+      }
+      return "waiting";
+    }
+    let opened: OpenedDatabase;
+    try {
+      opened = openDatabase({
+        path: realpathSync(this.path),
+        metaPath: this.metaPath,
+        local: this.#local,
+        openConnection,
+        clock,
+        walLimitFrames: Math.ceil(
+          WAL_LIMIT_RATIO * MAX_THRESHOLD_RAISE * this.#options.checkpoint.minFrames,
+        ),
+        floorTXID: this.#floorTXID,
+        forgetBrokenFiles: this.#options.autoRecover,
+      });
+    } catch (error) {
+      throw explainOpenError(error, this.path);
+    }
+    if (this.#imageReason !== null) opened.sync.requireImage(this.#imageReason);
+    this.#opened = opened;
+    this.#local = opened.local;
+    this.#slotZero = null;
+    this.#announcedWaiting = false;
+    if (opened.convertedFrom !== undefined) {
+      emit({
+        type: "database-converted-to-wal",
+        database: this.path,
+        previousMode: opened.convertedFrom,
+      });
+    }
+    emit({
+      type: "database-opened",
+      database: this.path,
+      pageSize: opened.pageSize,
+      txid: opened.sync.txid,
+    });
+    return "open";
+  }
+
+  async #tick(signal?: AbortSignal): Promise<TickReport> {
+    const framesBefore = this.#copiedFrames;
+    const report = (
+      state: TickReport["state"],
+      files: number,
+      uncommittedFrames: number,
+    ): TickReport => ({
+      state,
+      frames: this.#copiedFrames - framesBefore,
+      files,
+      uncommittedFrames,
+    });
+    await this.#closeIfReplaced();
+    if (this.#openIfPresent() === "waiting") return report("waiting", 0, 0);
+    const opened = this.#requireOpen();
+    if (!opened.readLock.held) {
+      this.#deps.emit({ type: "read-lock-lost", database: this.path });
+      // The proof of continuity in the sync below covers the time without the lock.
+      opened.readLock.reacquire();
+    }
+    const first = await this.#syncAll(signal);
+    if (first === "busy") return report("busy", 0, 0);
+    let files = first.files;
+    this.#measureRate();
+    files += await this.#leaveSlotZeroIfMoved(signal);
+    files += await this.#checkpointIfDue(signal);
+    return report("open", files, first.uncommittedFrames);
+  }
+
+  /** Runs syncs until nothing committed is left. */
+  async #syncAll(
+    signal?: AbortSignal,
+  ): Promise<{ files: number; uncommittedFrames: number } | "busy"> {
+    const { sync, pageSize, writer } = this.#requireOpen();
+    const limit = this.#options.maxSyncWALBytes > 0 ? this.#options.maxSyncWALBytes : Infinity;
+    let files = 0;
+    for (;;) {
+      const outcome = await sync.run(limit, signal);
+      if (outcome.kind === "idle") return { files, uncommittedFrames: outcome.uncommittedFrames };
+      if (outcome.kind === "no-wal") {
+        try {
+          bumpSequence(writer);
+        } catch (error) {
+          if (isBusy(error)) return "busy";
+          throw error;
+        }
+        continue;
+      }
+      files++;
+      this.#copiedFrames += outcome.walBytes / (WAL_FRAME_HEADER_SIZE + pageSize);
+      this.#syncedSinceCheckpoint = true;
+      this.#imageReason = null;
+      this.#floorTXID = outcome.txid;
+      this.#deps.onWritten(outcome);
+      if (!outcome.limited && outcome.image === undefined) return { files, uncommittedFrames: 0 };
+    }
+  }
+
+  #measureRate(): void {
+    const now = this.#deps.clock.monotonic();
+    const elapsed = Math.max(1, now - this.#rateAt.at);
+    const rate = (this.#copiedFrames - this.#rateAt.frames) / elapsed;
+    this.#framesPerMs += (rate - this.#framesPerMs) / RATE_TICKS;
+    this.#rateAt = { at: now, frames: this.#copiedFrames };
+  }
+
+  async #leaveSlotZeroIfMoved(signal?: AbortSignal): Promise<number> {
+    const { sync } = this.#requireOpen();
+    const before = this.#slotZero;
+    if (before === null) return 0;
+    if (sync.generation === before.generation && sync.copiedFrames === before.frames) return 0;
+    this.#slotZero = null;
+    const counted = this.#countingTarget(signal);
+    await leaveSlotZero(counted.target);
+    return counted.files();
+  }
+
+  async #checkpointIfDue(signal?: AbortSignal): Promise<number> {
+    const { clock, emit } = this.#deps;
+    const { sync } = this.#requireOpen();
+    const now = clock.monotonic();
+    const plan = planCheckpoint(this.#options.checkpoint, {
+      copiedFrames: sync.copiedFrames,
+      framesPerMs: this.#framesPerMs,
+      syncedSinceLast: this.#syncedSinceCheckpoint,
+      sinceLastMs: now - this.#lastCheckpointAt,
+      blocked:
+        this.#blocked === null
+          ? null
+          : { frames: this.#blocked.frames, sinceMs: now - this.#blocked.at },
+      complete: this.#slotZero !== null,
+    });
+    if (plan.kind === "none") return 0;
+    const counted = this.#countingTarget(signal);
+    try {
+      const outcome = await checkpoint(counted.target);
+      const durationMs = clock.monotonic() - now;
+      this.#lastCheckpointAt = clock.monotonic();
+      this.#syncedSinceCheckpoint = false;
+      this.#blocked =
+        outcome.kind === "complete"
+          ? null
+          : { frames: sync.copiedFrames, at: this.#lastCheckpointAt };
+      if (outcome.kind === "busy") return counted.files();
+      const backfilledFrames =
+        outcome.kind === "complete" ? outcome.walFrames : outcome.backfilledFrames;
+      const { walFrames, barrierMs } = outcome;
+      emit({
+        type: "checkpointed",
+        database: this.path,
+        mode: "PASSIVE",
+        walFrames,
+        backfilledFrames,
+        barrierMs,
+        durationMs,
+      });
+      if (outcome.kind === "pinned") {
+        if (this.#isReportable(walFrames))
+          emit({ type: "wal-pinned", database: this.path, walFrames, backfilledFrames });
+        return counted.files();
+      }
+      this.#slotZero = { generation: sync.generation, frames: sync.copiedFrames };
+    } catch (error) {
+      emit({ type: "checkpoint-failed", database: this.path, mode: "PASSIVE", error });
+      throw error;
+    }
+    // A commit of ours may have restarted the WAL already.
+    const after = await this.#syncAll(signal);
+    const files = counted.files() + (after === "busy" ? 0 : after.files);
+    return files + (await this.#leaveSlotZeroIfMoved(signal));
+  }
+
+  #isReportable(walFrames: number): boolean {
+    const { reportFrames } = this.#options.checkpoint;
+    return reportFrames > 0 && walFrames >= reportFrames;
+  }
+
+  /** What a checkpoint works on, counting the level-0 files its syncs write. */
+  #countingTarget(signal?: AbortSignal): {
+    readonly target: CheckpointTarget;
+    readonly files: () => number;
+  } {
+    const opened = this.#requireOpen();
+    let files = 0;
+    const target: CheckpointTarget = {
+      path: opened.path,
+      database: opened.file,
+      writer: opened.writer,
+      readLock: opened.readLock,
+      thread: this.#deps.checkpointThread,
+      clock: this.#deps.clock,
+      syncAll: async () => {
+        const result = await this.#syncAll(signal);
+        if (result === "busy")
+          throw new Error(`The WAL of "${this.path}" vanished during a checkpoint`);
+        files += result.files;
+      },
+      copiedFrames: () => opened.sync.copiedFrames,
+      walSizeBytes: () => {
+        using wal = WALFile.open(`${opened.path}-wal`);
+        return wal?.sizeBytes ?? 0;
+      },
+      walLimitBytes: opened.walLimitBytes,
+    };
+    return { target, files: () => files };
+  }
+
+  async #closeIfReplaced(): Promise<void> {
+    if (this.#opened === null) return;
+    const reason = findReplacement(this.#opened);
+    if (reason === null) return;
+    this.#deps.emit({ type: "database-replaced", database: this.path, reason });
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
+    const opened = this.#opened;
+    if (opened === null) return;
+    this.#opened = null;
+    this.#floorTXID = opened.sync.txid;
+    await closeDatabase(opened, this.#deps.checkpointThread);
+    this.#deps.emit({ type: "database-closed", database: this.path, txid: opened.sync.txid });
+  }
+
+  #requireOpen(): OpenedDatabase {
+    if (this.#opened === null) throw new Error(`Database "${this.path}" is not open`);
+    return this.#opened;
+  }
+}

@@ -1,0 +1,258 @@
+/** One database with its replicas over time: start, run, final sync. */
+import { Database } from "../engine/database.ts";
+import type { DatabaseDependencies, DatabaseOptions } from "../engine/database.ts";
+import { Replica } from "../engine/replica.ts";
+import type { ReplicaSource } from "../engine/replica.ts";
+import type { SyncResult } from "../engine/sync.ts";
+import type { ImageRequest, StartPlan } from "../engine/upload-plan.ts";
+import type { ReplicaClient } from "../storage/replica-client.ts";
+import { CaptureLoop } from "./capture-loop.ts";
+import type { DirectoryWatch } from "./directory-watch.ts";
+import { runLoop, sleepUnlessAborted } from "./run-loop.ts";
+
+export interface ReplicaEntry {
+  /** As in messages, events and metrics. */
+  readonly name: string;
+  readonly client: ReplicaClient;
+  readonly syncIntervalMs: number;
+}
+
+export interface RunnerOptions extends DatabaseOptions {
+  readonly monitorIntervalMs: number;
+  readonly replicas: readonly ReplicaEntry[];
+}
+
+export interface RunnerDependencies extends Omit<DatabaseDependencies, "onWritten"> {
+  readonly watch: DirectoryWatch;
+}
+
+/** How long the first copy waits for a store to say what it holds, and a start for the first upload. */
+const START_WAIT_MS = 10_000;
+/** The checkpoint thread ends when no database used it for this long. */
+const THREAD_UNUSED_MS = 10_000;
+
+export class DatabaseRunner {
+  readonly database: Database;
+  readonly #options: RunnerOptions;
+  readonly #deps: RunnerDependencies;
+  readonly #loop: CaptureLoop;
+  readonly #stop = new AbortController();
+  #replicas: Replica[] | null = null;
+  #running: Promise<unknown>[] = [];
+
+  constructor(options: RunnerOptions, deps: RunnerDependencies) {
+    this.#options = options;
+    this.#deps = deps;
+    this.database = new Database(options, {
+      ...deps,
+      onWritten: (result) => this.#announce(result),
+    });
+    this.#loop = new CaptureLoop({
+      database: this.database,
+      clock: deps.clock,
+      watch: deps.watch,
+      monitorIntervalMs: options.monitorIntervalMs,
+      volumeFrames: options.checkpoint.minFrames,
+      onResting: () => deps.checkpointThread.stopIfUnused(deps.clock.monotonic(), THREAD_UNUSED_MS),
+    });
+  }
+
+  get path(): string {
+    return this.database.path;
+  }
+
+  /** The replicas; none before the database file was there for the first time. */
+  get replicas(): readonly Replica[] {
+    return this.#replicas ?? [];
+  }
+
+  /**
+   * Opens the database if it exists, asks the stores what they hold, and copies once. Rejects when that fails; `run` tries
+   * again all the same. True: there is a database.
+   */
+  async start(signal: AbortSignal): Promise<boolean> {
+    if (!(await this.#begin(signal))) return false;
+    await this.database.tick(signal);
+    return true;
+  }
+
+  /** Starts the loops. */
+  run(): void {
+    const { clock, emit } = this.#deps;
+    const { signal } = this.#stop;
+    const database = this.path;
+    const capture = runLoop(
+      async (stop) => {
+        await this.#loop.step(stop);
+        if (this.#replicas === null) await this.#beginRunning(stop);
+      },
+      {
+        clock,
+        intervalMs: this.#options.monitorIntervalMs,
+        onFailed: (error, consecutiveErrors, backoffMs) =>
+          emit({ type: "sync-failed", database, error, consecutiveErrors, backoffMs }),
+        onRecovered: (consecutiveErrors) =>
+          emit({ type: "sync-recovered", database, consecutiveErrors }),
+      },
+      signal,
+    );
+    this.#running.push(capture);
+    for (const replica of this.replicas) this.#running.push(replica.run(signal));
+  }
+
+  /** Copies and uploads everything committed so far. Rejects with what failed first. */
+  async sync(signal: AbortSignal): Promise<void> {
+    await this.#begin(signal);
+    await this.database.tick(signal);
+    await Promise.all(this.replicas.map((replica) => this.#flush(replica, signal)));
+  }
+
+  /** Resolves when everything captured so far is uploaded, when an upload failed, or after a while. */
+  async firstUpload(signal: AbortSignal): Promise<void> {
+    const limit = new AbortController();
+    const within = AbortSignal.any([signal, limit.signal]);
+    const uploads = Promise.allSettled(
+      this.replicas.map((replica) => this.#flush(replica, within)),
+    );
+    const late = sleepUnlessAborted(this.#deps.clock, START_WAIT_MS, within).then(() =>
+      limit.abort(),
+    );
+    await uploads;
+    limit.abort();
+    await late;
+  }
+
+  /** Ends the loops; what is in flight is given up. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#running);
+    this.#running = [];
+    this.#loop[Symbol.dispose]();
+  }
+
+  close(): Promise<void> {
+    return this.database.close();
+  }
+
+  /** One attempt; a replica that needs a full image first gets it. */
+  async #flush(replica: Replica, signal: AbortSignal): Promise<void> {
+    await replica.flush(signal).catch(async (error: unknown) => {
+      if (replica.imageRequest === undefined) throw error;
+      await this.database.tick(signal);
+      await replica.flush(signal);
+    });
+  }
+
+  async #begin(signal: AbortSignal): Promise<boolean> {
+    if ((await this.database.open()) === "waiting") return false;
+    if (this.#replicas !== null) return true;
+    const { local } = this.database;
+    if (local === null)
+      throw new Error(`Database "${this.path}" was opened without its local folder`);
+    const source: ReplicaSource = {
+      databasePath: this.path,
+      local,
+      onImageNeeded: (_replica, request) => void this.#startOver([request]),
+      onLocalHistoryBroken: (_replica, error) => {
+        if (!this.#options.autoRecover) return false;
+        void this.#startOver([
+          { kind: "diverged", nextTXID: local.reservedTXID + 1n, reason: error.message },
+        ]);
+        return true;
+      },
+    };
+    this.#replicas = this.#options.replicas.map((entry) => this.#createReplica(entry, source));
+    const plans = await Promise.all(
+      this.#replicas.map((replica) => this.#startReplica(replica, signal)),
+    );
+    const requests = plans.filter((plan) => plan !== null).filter(isImageRequest);
+    if (requests.length > 0) await this.#startOver(requests);
+    return true;
+  }
+
+  async #beginRunning(signal: AbortSignal): Promise<void> {
+    if (!(await this.#begin(signal))) return;
+    for (const replica of this.replicas) this.#running.push(replica.run(this.#stop.signal));
+    this.#loop.request();
+  }
+
+  #createReplica(entry: ReplicaEntry, source: ReplicaSource): Replica {
+    const { clock, emit } = this.#deps;
+    const { monitorIntervalMs } = this.#options;
+    return new Replica({
+      name: entry.name,
+      client: entry.client,
+      source,
+      clock,
+      emit,
+      syncIntervalMs: entry.syncIntervalMs,
+      // Every file is one request whenever it is sent, and copies are paced already: only a longer interval is worth waiting for.
+      paceIntervalMs: entry.syncIntervalMs > monitorIntervalMs ? entry.syncIntervalMs : 0,
+    });
+  }
+
+  /** Null when the store did not answer in time: the replica's own loop asks again, and numbering moves above it then. */
+  async #startReplica(replica: Replica, signal: AbortSignal): Promise<StartPlan | null> {
+    const limit = new AbortController();
+    const within = AbortSignal.any([signal, limit.signal]);
+    const late = sleepUnlessAborted(this.#deps.clock, START_WAIT_MS, within).then(() =>
+      limit.abort(),
+    );
+    try {
+      return await replica.start(within);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#deps.emit({
+        type: "replica-failed",
+        database: this.path,
+        replica: replica.name,
+        error,
+        consecutiveErrors: 1,
+        backoffMs: 0,
+      });
+      return null;
+    } finally {
+      limit.abort();
+      await late;
+    }
+  }
+
+  /** A full image above everything the requests name; local files that are another history go. */
+  async #startOver(requests: readonly ImageRequest[]): Promise<void> {
+    const nextTXID = requests.reduce(
+      (next, request) => (request.nextTXID > next ? request.nextTXID : next),
+      1n,
+    );
+    const reason = requests.map((request) => request.reason).join("; ");
+    const forget = requests.some((request) => request.kind !== "gap");
+    await this.database.startOver(reason, nextTXID - 1n, forget);
+    this.#loop.request();
+  }
+
+  #announce(result: SyncResult): void {
+    this.#deps.emit({
+      type: "ltx-written",
+      database: this.path,
+      level: 0,
+      txid: result.txid,
+      pageCount: result.pageCount,
+      walBytes: result.walBytes,
+      sizeBytes: result.sizeBytes,
+      durationMs: result.durationMs,
+      image: result.image,
+    });
+    for (const replica of this.replicas) {
+      const { imageRequest } = replica;
+      const answers =
+        imageRequest !== undefined &&
+        result.image !== undefined &&
+        result.txid >= imageRequest.nextTXID;
+      if (answers) replica.rebase(result.txid);
+      else replica.notify();
+    }
+  }
+}
+
+function isImageRequest(plan: StartPlan): plan is ImageRequest {
+  return plan.kind === "behind" || plan.kind === "diverged" || plan.kind === "gap";
+}

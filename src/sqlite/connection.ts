@@ -1,0 +1,66 @@
+/** Opens a database the way replication needs it. */
+import { SQLiteError } from "./driver.ts";
+import type { OpenConnection, SQLiteConnection } from "./driver.ts";
+
+/** Upstream's tables: bumping the one row of `_litestream_seq` forces a write; `_litestream_lock` stays empty. */
+const BOOKKEEPING_TABLES = `
+  CREATE TABLE IF NOT EXISTS _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);
+  CREATE TABLE IF NOT EXISTS _litestream_lock (id INTEGER);
+`;
+
+const BUMP =
+  "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET seq = seq + 1";
+
+export interface OpenedWriter {
+  readonly connection: SQLiteConnection;
+  readonly pageSize: number;
+  /** The journal mode found, when it had to be changed to WAL. */
+  readonly convertedFrom: string | undefined;
+}
+
+/**
+ * Opens the writable connection: WAL mode, no automatic checkpoints of its own, the bookkeeping tables present.
+ * Writes nothing when all of that is so already.
+ *
+ * @throws SQLiteError "busy" when somebody holds the locks needed: try again later.
+ */
+export function openWriter(open: OpenConnection, path: string): OpenedWriter {
+  const connection = open({ path });
+  try {
+    connection.exec("PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = NORMAL");
+    const mode = String(connection.get("PRAGMA journal_mode")?.["journal_mode"]);
+    if (mode !== "wal") convertToWAL(connection, path, mode);
+    if (missesBookkeeping(connection)) connection.exec(BOOKKEEPING_TABLES);
+    const pageSize = Number(connection.get("PRAGMA page_size")?.["page_size"]);
+    return { connection, pageSize, convertedFrom: mode === "wal" ? undefined : mode };
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+function convertToWAL(connection: SQLiteConnection, path: string, mode: string): void {
+  const reply = String(connection.get("PRAGMA journal_mode = wal")?.["journal_mode"]);
+  if (reply === "wal") return;
+  throw new SQLiteError(
+    `Cannot switch database "${path}" from journal mode "${mode}" to "wal": it stays "${reply}"`,
+    0,
+  );
+}
+
+function missesBookkeeping(connection: SQLiteConnection): boolean {
+  const row = connection.get(
+    "SELECT count(*) AS present FROM sqlite_schema WHERE type = 'table' AND name IN ('_litestream_seq', '_litestream_lock')",
+  );
+  return row?.["present"] !== 2;
+}
+
+/** Makes one small commit, so that the WAL exists or restarts. */
+export function bumpSequence(connection: SQLiteConnection): void {
+  connection.exec(BUMP);
+}
+
+/** Opens a connection that only reads; closed after the writable one it keeps the WAL file in place. */
+export function openReader(open: OpenConnection, path: string): SQLiteConnection {
+  return open({ path, readOnly: true });
+}

@@ -1,0 +1,77 @@
+/** The SQLite driver on Node's built-in library. */
+import { DatabaseSync } from "node:sqlite";
+import type { StatementSync } from "node:sqlite";
+import { SQLiteError } from "./driver.ts";
+import type { OpenConnectionOptions, SQLiteConnection, SQLiteRow } from "./driver.ts";
+
+/** Oldest SQLite whose WAL reset is safe with two checkpointers (sqlite.org/wal.html#walresetbug). */
+const OLDEST_SAFE_VERSION = [3, 51, 3] as const;
+
+/** Whether this version of SQLite lacks the WAL-reset bug of 3.7.0–3.51.2. */
+export function isSafeSQLiteVersion(version: string): boolean {
+  const parts = version.split(".").map(Number);
+  for (const [index, least] of OLDEST_SAFE_VERSION.entries()) {
+    const part = parts[index] ?? 0;
+    if (part !== least) return part > least;
+  }
+  return true;
+}
+
+/** Opens a connection. The path is taken literally: no URI, no percent-decoding. */
+export function openConnection(options: OpenConnectionOptions): SQLiteConnection {
+  return new NodeSQLiteConnection(options);
+}
+
+class NodeSQLiteConnection implements SQLiteConnection {
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(options: OpenConnectionOptions) {
+    this.#database = wrap(
+      `Cannot open database "${options.path}"`,
+      () =>
+        new DatabaseSync(options.path, {
+          readOnly: options.readOnly ?? false,
+          timeout: options.busyTimeoutMs ?? 0,
+        }),
+    );
+  }
+
+  exec(sql: string): void {
+    wrap(`Cannot run "${sql}"`, () => this.#database.exec(sql));
+  }
+
+  get(sql: string): SQLiteRow | undefined {
+    return wrap(`Cannot run "${sql}"`, () => {
+      let statement = this.#statements.get(sql);
+      if (statement === undefined) {
+        statement = this.#database.prepare(sql);
+        this.#statements.set(sql, statement);
+      }
+      return statement.get() as SQLiteRow | undefined;
+    });
+  }
+
+  get inTransaction(): boolean {
+    return this.#database.isOpen && this.#database.isTransaction;
+  }
+
+  close(): void {
+    if (this.#database.isOpen) this.#database.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Runs `action`; a failure of SQLite becomes a SQLiteError that says what was tried. */
+function wrap<T>(what: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    const code = (error as { errcode?: unknown }).errcode;
+    if (typeof code !== "number") throw error;
+    throw new SQLiteError(`${what}: ${(error as Error).message}`, code, { cause: error });
+  }
+}
