@@ -1,6 +1,26 @@
 /** Reads and proves one LTX file, batch by batch (formats §13). */
+import { CRC_START, storedChecksum, updateCRC64 } from "../crc64.ts";
+import { FormatError } from "../format-error.ts";
+import { kernel } from "../kernel/kernel.ts";
+import {
+  BATCH_BYTES,
+  DECODE_BAD_CONTENT_CHECKSUM,
+  DECODE_BAD_HEADER,
+  DECODE_BAD_LENGTH,
+  DECODE_END,
+  DECODE_TOO_LARGE,
+  DECODE_UNSUPPORTED,
+  INPUT_SIZE,
+} from "../kernel/memory.ts";
+import { isValidPageSize } from "../sqlite-header.ts";
+import { DatabaseChecksum } from "./database-checksum.ts";
+import { decodeLTXHeader, LTX_HEADER_SIZE, LTX_PAGE_HEADER_SIZE } from "./header.ts";
 import type { LTXHeader } from "./header.ts";
+import { decodePageIndex } from "./page-index.ts";
 import type { PageIndex } from "./page-index.ts";
+import { PageIndexWriter } from "./page-index-writer.ts";
+import { PageSequence } from "./page-sequence.ts";
+import { TailReader } from "./tail-reader.ts";
 
 /** Some decoded pages in kernel memory, valid until the next await or kernel use. */
 export interface PageBatch {
@@ -11,6 +31,10 @@ export interface PageBatch {
   readonly pages: Uint8Array;
   /** Bytes of each page frame, header included. */
   readonly sizes: Uint32Array;
+  /** The page frames as they are in the file. */
+  readonly frames: Uint8Array;
+  /** How many of the frames are in the legacy form. */
+  readonly legacyCount: number;
 }
 
 /** What a whole, valid LTX file was. */
@@ -21,6 +45,8 @@ export interface LTXSummary {
   readonly postApplyChecksum: bigint;
   readonly fileChecksum: bigint;
 }
+
+const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 /**
  * Strict streaming decoder. Push chunks of any size; after each, read batches until null.
@@ -36,9 +62,44 @@ export interface LTXSummary {
  * Memory: one incomplete frame and about 10 bytes per page (the expected index).
  */
 export class LTXDecoder {
+  readonly #batchPages: number;
+  #header: LTXHeader | undefined;
+  #sequence: PageSequence | undefined;
+  #database: DatabaseChecksum | undefined;
+  #tail: TailReader | undefined;
+  #summary: LTXSummary | undefined;
+  readonly #index = new PageIndexWriter();
+  #state = CRC_START;
+  #stateBefore = CRC_START;
+  /** Offset in the file of the next byte to decode. */
+  #offset = 0;
+
+  // Bytes not yet decoded: what was left of earlier chunks, then the rest of the chunk. A window of them lies in kernel input.
+  #carry: Uint8Array = NO_BYTES;
+  #chunk: Uint8Array = NO_BYTES;
+  #windowStart = 0;
+  #windowEnd = 0;
+  /** The window was filled by the caller: it exists nowhere else. */
+  #direct = false;
+
+  /** `batchPages` limits how many pages `read()` hands out at a time; at most 1 MiB of them in any case. */
+  constructor(options: { readonly batchPages?: number } = {}) {
+    this.#batchPages = options.batchPages ?? Number.POSITIVE_INFINITY;
+  }
+
   /** The header, once its 100 bytes have been read; undefined before. */
   get header(): LTXHeader | undefined {
-    throw new Error("Not built yet");
+    return this.#header;
+  }
+
+  /** Bytes decoded so far. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** CRC states around the last batch, and after each page of it in `kernel().states`: for merging. */
+  get crcBefore(): bigint {
+    return this.#stateBefore;
   }
 
   /**
@@ -46,7 +107,8 @@ export class LTXDecoder {
    * so the chunk must not change before that. Error when the chunk before is not used up.
    */
   push(chunk: Uint8Array): void {
-    throw new Error(`Not built yet${chunk.length}`);
+    this.#requireEmpty();
+    this.#chunk = chunk;
   }
 
   /**
@@ -54,27 +116,187 @@ export class LTXDecoder {
    * call `filled(byteCount)` at once, then `read()` until null without an await or other kernel use between.
    */
   buffer(): Uint8Array {
-    throw new Error("Not built yet");
+    this.#requireEmpty();
+    const k = kernel();
+    k.owner = this;
+    k.input.set(this.#carry);
+    return k.input.subarray(this.#carry.length, INPUT_SIZE);
   }
 
   /** `byteCount` bytes have been put into `buffer()`. */
   filled(byteCount: number): void {
-    throw new Error(`Not built yet${byteCount}`);
+    if (kernel().owner !== this)
+      throw new Error("Kernel was used by another between buffer() and filled()");
+    this.#windowStart = 0;
+    this.#windowEnd = this.#carry.length + byteCount;
+    this.#carry = NO_BYTES;
+    this.#direct = true;
   }
 
   /** The next pages, or null when more bytes are needed or the page block has ended. */
   read(): PageBatch | null {
-    throw new Error("Not built yet");
+    for (;;) {
+      this.#fillWindow();
+      if (!this.#header && !this.#readHeader()) return this.#keepRest();
+      if (!this.#tail) {
+        const batch = this.#readPages();
+        if (batch) return batch;
+        if (!this.#tail && this.#windowIsAll()) return this.#keepRest();
+      } else {
+        this.#readTail();
+        if (this.#windowIsAll()) return this.#keepRest();
+      }
+    }
   }
 
   /** The file is complete: checks index, trailer and checksums. */
   end(): LTXSummary {
-    throw new Error("Not built yet");
+    this.#requireEmpty();
+    const header = this.#header;
+    if (!header || !this.#tail || !this.#sequence) {
+      throw new FormatError(
+        "truncated",
+        `LTX file ends within its ${header ? "pages" : "header"}, after ${this.#offset + this.#carry.length} bytes`,
+        this.#offset,
+      );
+    }
+    const { trailer, state } = this.#tail.end(header, this.#offset);
+    const computed = storedChecksum(state);
+    if (computed !== trailer.fileChecksum) {
+      throw new FormatError(
+        "file-checksum",
+        `LTX file checksum is ${computed.toString(16)}, its trailer says ${trailer.fileChecksum.toString(16)}`,
+        this.#offset - 8,
+      );
+    }
+    this.#database?.check(trailer.postApplyChecksum);
+    this.#summary = {
+      header,
+      pageCount: this.#sequence.count,
+      sizeBytes: this.#offset,
+      postApplyChecksum: trailer.postApplyChecksum,
+      fileChecksum: trailer.fileChecksum,
+    };
+    return this.#summary;
   }
 
   /** The page index, proven against the frames; after `end()`. */
   index(): PageIndex {
-    throw new Error("Not built yet");
+    if (!this.#summary) throw new Error("LTX file has not been read to its end");
+    const bytes = this.#index.toBytes();
+    const triples = bytes.subarray(0, bytes.length - 8);
+    const { commit, pageSize } = this.#summary.header;
+    const offset = this.#summary.sizeBytes - 16 - bytes.length;
+    return decodePageIndex(triples, { offset, commit, pageSize });
+  }
+
+  #readHeader(): boolean {
+    if (this.#windowEnd - this.#windowStart < LTX_HEADER_SIZE) return false;
+    const bytes = kernel().input.slice(this.#windowStart, this.#windowStart + LTX_HEADER_SIZE);
+    this.#header = decodeLTXHeader(bytes);
+    this.#sequence = new PageSequence(this.#header);
+    this.#database = DatabaseChecksum.for(this.#header);
+    this.#state = updateCRC64(CRC_START, bytes);
+    this.#advance(LTX_HEADER_SIZE);
+    return true;
+  }
+
+  #readPages(): PageBatch | null {
+    const k = kernel();
+    const { pageSize } = this.#header as LTXHeader;
+    const maxPages = Math.max(1, Math.min(BATCH_BYTES / pageSize, this.#batchPages));
+    const start = this.#windowStart;
+    this.#stateBefore = this.#state;
+    const status = k.decodeFrames(start, this.#windowEnd, pageSize, maxPages, this.#state);
+    const { count } = k;
+    if (count === 0 && status < 0) throw badFrame(status, this.#offset);
+    this.#account(count);
+    this.#database?.add(count, pageSize);
+    this.#state = status < 0 ? (k.states[count - 1] as bigint) : k.state;
+    this.#advance(status === DECODE_END ? k.consumed - LTX_PAGE_HEADER_SIZE : k.consumed);
+    const frames = k.input.subarray(start, this.#windowStart);
+    if (status === DECODE_END) {
+      this.#sequence?.end(this.#offset);
+      this.#advance(LTX_PAGE_HEADER_SIZE);
+      this.#index.close();
+      this.#tail = new TailReader(this.#index, this.#state);
+    }
+    if (count === 0) return null;
+    const pages = k.output.subarray(0, count * pageSize);
+    return { count, pgnos: k.pgnos, pages, sizes: k.sizes, frames, legacyCount: k.legacyCount };
+  }
+
+  #account(count: number): void {
+    const { pgnos, sizes } = kernel();
+    let offset = this.#offset;
+    for (let i = 0; i < count; i++) {
+      const pgno = pgnos[i] as number;
+      const size = sizes[i] as number;
+      (this.#sequence as PageSequence).next(pgno, offset);
+      this.#index.add(pgno, offset, size);
+      offset += size;
+    }
+  }
+
+  #readTail(): void {
+    const bytes = kernel().input.subarray(this.#windowStart, this.#windowEnd);
+    this.#tail?.push(bytes, this.#offset);
+    this.#advance(bytes.length);
+  }
+
+  /** Puts undecoded bytes into kernel input, unless they lie there already. */
+  #fillWindow(): void {
+    const k = kernel();
+    const windowIsOurs = k.owner === this;
+    if (this.#direct) {
+      if (!windowIsOurs)
+        throw new Error("Kernel was used by another before read() had returned null");
+      return;
+    }
+    if (windowIsOurs && this.#windowEnd > 0) return;
+    k.owner = this;
+    k.input.set(this.#carry);
+    const room = INPUT_SIZE - this.#carry.length;
+    const taken = this.#chunk.length > room ? this.#chunk.subarray(0, room) : this.#chunk;
+    k.input.set(taken, this.#carry.length);
+    this.#windowStart = 0;
+    this.#windowEnd = this.#carry.length + taken.length;
+  }
+
+  /** Whether the window holds all undecoded bytes; when it does not, moves it. */
+  #windowIsAll(): boolean {
+    const left = this.#windowEnd - this.#windowStart;
+    if (this.#direct || left === this.#carry.length + this.#chunk.length) return true;
+    this.#windowEnd = 0;
+    return false;
+  }
+
+  /** All that can be decoded is: keeps the rest for the next chunk. */
+  #keepRest(): null {
+    this.#carry =
+      this.#windowStart === this.#windowEnd
+        ? NO_BYTES
+        : kernel().input.slice(this.#windowStart, this.#windowEnd);
+    this.#chunk = NO_BYTES;
+    this.#windowStart = 0;
+    this.#windowEnd = 0;
+    this.#direct = false;
+    return null;
+  }
+
+  #advance(byteCount: number): void {
+    this.#offset += byteCount;
+    this.#windowStart += byteCount;
+    if (this.#direct) return;
+    const fromCarry = Math.min(byteCount, this.#carry.length);
+    if (fromCarry > 0) this.#carry = this.#carry.subarray(fromCarry);
+    if (byteCount > fromCarry) this.#chunk = this.#chunk.subarray(byteCount - fromCarry);
+  }
+
+  #requireEmpty(): void {
+    if (this.#chunk.length > 0 || this.#direct) {
+      throw new Error("LTX decoder has bytes left: call read() until it returns null");
+    }
   }
 }
 
@@ -82,7 +304,13 @@ export class LTXDecoder {
 export function verifyLTX(
   chunks: Iterable<Uint8Array>,
 ): LTXSummary & { readonly index: PageIndex } {
-  throw new Error(`Not built yet${String(chunks)}`);
+  const decoder = new LTXDecoder();
+  for (const chunk of chunks) {
+    decoder.push(chunk);
+    while (decoder.read() !== null);
+  }
+  const summary = decoder.end();
+  return { ...summary, index: decoder.index() };
 }
 
 /**
@@ -94,5 +322,70 @@ export function* decodeFrames(
   frames: Uint8Array,
   pageSize: number,
 ): Generator<PageBatch, void, undefined> {
-  throw new Error(`Not built yet${frames.length}${pageSize}`);
+  if (!isValidPageSize(pageSize)) throw new RangeError(`Invalid page size: ${pageSize}`);
+  const owner = {};
+  const maxPages = BATCH_BYTES / pageSize;
+  const k = kernel();
+  let at = 0;
+  let windowStart = 0;
+  let windowEnd = 0;
+  while (at < frames.length) {
+    if (k.owner !== owner || windowStart === windowEnd) {
+      k.owner = owner;
+      windowEnd = Math.min(INPUT_SIZE, frames.length - at);
+      windowStart = 0;
+      k.input.set(frames.subarray(at, at + windowEnd));
+    }
+    const status = k.decodeFrames(windowStart, windowEnd, pageSize, maxPages, CRC_START);
+    const { count, consumed } = k;
+    if (count === 0) {
+      if (status < 0 || status === DECODE_END) throw badFrame(status, at);
+      if (at + (windowEnd - windowStart) === frames.length) {
+        throw new FormatError("truncated", "Page frames end within a frame", at);
+      }
+      windowStart = windowEnd;
+      continue;
+    }
+    // An end marker does not belong to a run: the next round reports it.
+    const size = status === DECODE_END ? consumed - LTX_PAGE_HEADER_SIZE : consumed;
+    const batch = {
+      count,
+      pgnos: k.pgnos,
+      pages: k.output.subarray(0, count * pageSize),
+      sizes: k.sizes,
+      frames: k.input.subarray(windowStart, windowStart + size),
+      legacyCount: k.legacyCount,
+    };
+    at += size;
+    windowStart += size;
+    yield batch;
+  }
+}
+
+function badFrame(status: number, offset: number): FormatError {
+  const at = `at offset ${offset}`;
+  switch (status) {
+    case DECODE_END:
+      return new FormatError("bad-page-header", `Page frames have an end marker ${at}`, offset);
+    case DECODE_BAD_HEADER:
+      return new FormatError("bad-page-header", `Invalid page header ${at}`, offset);
+    case DECODE_TOO_LARGE:
+      return new FormatError(
+        "frame-too-large",
+        `Page frame ${at} is larger than a page can be`,
+        offset,
+      );
+    case DECODE_BAD_LENGTH:
+      return new FormatError("page-length", `Page frame ${at} does not expand to one page`, offset);
+    case DECODE_BAD_CONTENT_CHECKSUM:
+      return new FormatError(
+        "content-checksum",
+        `Content checksum of the page frame ${at} is wrong`,
+        offset,
+      );
+    case DECODE_UNSUPPORTED:
+      return new FormatError("unsupported", `Page frame ${at} needs an LZ4 dictionary`, offset);
+    default:
+      return new FormatError("bad-lz4", `Malformed LZ4 data in the page frame ${at}`, offset);
+  }
 }
