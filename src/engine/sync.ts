@@ -141,13 +141,14 @@ export class Sync {
       this.#imageReason === null
         ? planSync(observation, this.#resume, { pageSize: this.#target.pageSize, ino })
         : { kind: "full-image", reason: this.#imageReason };
+    // Awaited here: the WAL is closed when this function is left.
     switch (plan.kind) {
       case "continue":
-        return this.#continue(plan, wal, header, limitBytes, signal);
+        return await this.#continue(plan, wal, header, limitBytes, signal);
       case "continue-after-restart":
-        return this.#continueAfterRestart(plan, wal, header, signal);
+        return await this.#continueAfterRestart(plan, wal, header, signal);
       case "full-image":
-        return this.#writeImage(plan.reason, wal, header, signal);
+        return await this.#writeImage(plan.reason, wal, header, signal);
     }
   }
 
