@@ -1,0 +1,36 @@
+/** Fills a local level-0 folder with sample files. */
+import { writeSync } from "node:fs";
+import { LocalLTX } from "../../src/engine/local-ltx.ts";
+import type { LocalLTXOwner } from "../../src/engine/local-ltx.ts";
+import type { TXID } from "../../src/formats/ltx/txid.ts";
+import { sampleLTX } from "./sample-ltx.ts";
+import type { SampleFields, SampleLTX } from "./sample-ltx.ts";
+
+export const owner: LocalLTXOwner = {
+  fileMode: 0o640,
+  directoryMode: 0o750,
+  uid: process.getuid?.() ?? -1,
+  gid: process.getgid?.() ?? -1,
+};
+
+/** A file of `txid` that changes page 1 of a database of 4 pages. */
+export function increment(txid: TXID, fields: Partial<SampleFields> = {}): SampleLTX {
+  return sampleLTX({ maxTXID: txid, commit: 4, pages: new Map([[1, Number(txid % 200n)]]), ...fields });
+}
+
+/** A file of `txid` that holds all 4 pages. */
+export function image(txid: TXID, fields: Partial<SampleFields> = {}): SampleLTX {
+  const pages = new Map([1, 2, 3, 4].map((pgno) => [pgno, Number((txid + BigInt(pgno)) % 200n)]));
+  return sampleLTX({ maxTXID: txid, commit: 4, pages, ...fields });
+}
+
+export function publish(local: LocalLTX, sample: SampleLTX): void {
+  const temp = local.createTemp(sample.header.maxTXID);
+  writeSync(temp.fd, sample.bytes);
+  local.publish(temp, sample.header);
+}
+
+/** Image 1 and increments up to `last`. */
+export function publishRun(local: LocalLTX, last: TXID, first: TXID = 1n): void {
+  for (let txid = first; txid <= last; txid++) publish(local, txid === 1n ? image(txid) : increment(txid));
+}
