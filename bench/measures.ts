@@ -3,7 +3,7 @@ import { firstCopy, firstCopyLarge } from "./measures/first-copy.ts";
 import { fullSpeedWriter } from "./measures/full-speed.ts";
 import { idleHundred, idleLarge, idleOne, idleS3 } from "./measures/idle.ts";
 import { latencyAfterQuiet, latencyTenPerSecond, manyBusyDatabases } from "./measures/latency.ts";
-import { restoreFile, restoreFileLarge, restoreS3 } from "./measures/restore.ts";
+import { restoreFile, restoreFileLarge, restoreManyFiles, restoreS3 } from "./measures/restore.ts";
 import { startUp } from "./measures/start-up.ts";
 import { walInOneGo } from "./measures/wal.ts";
 
@@ -15,6 +15,7 @@ export const measures: readonly Measure[] = [
   restoreFile,
   restoreFileLarge,
   restoreS3,
+  restoreManyFiles,
   latencyAfterQuiet,
   latencyTenPerSecond,
   fullSpeedWriter,

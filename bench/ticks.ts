@@ -1,23 +1,22 @@
 import fs from "node:fs";
-import { createRequire } from "node:module";
+import { LTXDecoder } from "../src/formats/ltx/decoder.ts";
 import { TICK_DIGITS, TICK_MARK } from "./writers/order-book.ts";
-const lz4 = createRequire(import.meta.url)("lz4js");
+
+/**
+ * The newest transaction of the timed writers that an LTX file contains: the highest running number in its pages, or 0.
+ * The page with the last row is in every file that contains the transaction, so nothing has to be known about the WAL.
+ */
 export function newestTick(ltxFile: string): number {
-  const b = fs.readFileSync(ltxFile);
-  const ps = b.readUInt32BE(8);
-  let at = 100,
-    newest = 0;
-  const out = new Uint8Array(ps);
-  for (;;) {
-    const pgno = b.readUInt32BE(at);
-    if (pgno === 0) break;
-    const size = b.readUInt32BE(at + 6);
-    lz4.decompressBlock(b, out, at + 10, size, 0);
-    at += 10 + size;
-    newest = Math.max(newest, newestTickIn(out));
+  const decoder = new LTXDecoder();
+  decoder.push(fs.readFileSync(ltxFile));
+  let newest = 0;
+  for (let batch = decoder.read(); batch !== null; batch = decoder.read()) {
+    newest = Math.max(newest, newestTickIn(batch.pages));
   }
+  decoder.end();
   return newest;
 }
+
 function newestTickIn(pages: Uint8Array): number {
   const bytes = Buffer.from(pages.buffer, pages.byteOffset, pages.byteLength);
   let newest = 0;

@@ -7,6 +7,7 @@ import { runToEnd } from "../child.ts";
 import type { Cost } from "../child.ts";
 import { cachedDatabase } from "../data.ts";
 import { assertSamePages, checkpoint, placeDatabase, settleDisk } from "../databases.ts";
+import { buildLevelZeroReplica } from "../level-zero.ts";
 import { alternate, row, Workspace } from "../measure.ts";
 import type { Bench, Measure, Row, Samples } from "../measure.ts";
 import { restore } from "../restore.ts";
@@ -40,6 +41,20 @@ export const restoreFileLarge: Measure = {
   },
 };
 
+export const restoreManyFiles: Measure = {
+  name: "restore-files",
+  run: async (bench) => {
+    using space = new Workspace(bench, "restore");
+    const database = space.path("app.db");
+    const count = 5000;
+    placeDatabase(cachedDatabase(1e6), database);
+    buildLevelZeroReplica(database, space.path("replica"), count);
+    const replica = `file://${space.path("replica")}`;
+    const costs = await restoreInTurns(bench, space, replica, {}, "none", bench.runs);
+    return rows(`restore of ${count} level-0 files`, costs, 0.5);
+  },
+};
+
 export const restoreS3: Measure = {
   name: "restore-s3",
   needs: "s3",
@@ -67,19 +82,31 @@ async function restoreAll(
   runs: number,
 ): Promise<Samples<Cost>> {
   const database = space.path("app.db");
-  const options = { logFile: space.path("log"), env };
   if (!fs.existsSync(database)) {
     placeDatabase(cachedDatabase(bench.databaseBytes), database);
+    const options = { logFile: space.path("log"), env };
     await runToEnd(bench.programs.peer, ["replicate", "-once", database, replica], options);
     checkpoint(database);
   }
+  return restoreInTurns(bench, space, replica, env, check, runs);
+}
+
+function restoreInTurns(
+  bench: Bench,
+  space: Workspace,
+  replica: string,
+  env: Readonly<Record<string, string>>,
+  check: IntegrityCheck,
+  runs: number,
+): Promise<Samples<Cost>> {
+  const options = { logFile: space.path("log"), env };
   return alternate(bench, runs, async (program) => {
     const output = space.path("restored.db");
     fs.rmSync(output, { force: true });
     settleDisk();
     const cost = await restore(program, replica, output, options, check);
     bench.log(`${program.name}: ${cost.wallMs.toFixed(0)} ms, ${cost.cpuMs} ms CPU`);
-    assertSamePages(output, database);
+    assertSamePages(output, space.path("app.db"));
     return cost;
   });
 }

@@ -10,10 +10,10 @@ export const TICK_MARK = "tick=";
 export const TICK_DIGITS = 10;
 
 /**
- * An order book in WAL mode with SQLite's own autocheckpoint, synchronous=NORMAL and a busy timeout of 30 s, as a
- * careful application would have it.
+ * An order book in WAL mode with synchronous=NORMAL, a busy timeout of 30 s and SQLite's own autocheckpoint (after 1000
+ * pages unless told otherwise), as a careful application would have it.
  */
-export class OrderBook {
+export class OrderBook implements Disposable {
   readonly #db: DatabaseSync;
   readonly #insert: StatementSync;
   readonly #update: StatementSync;
@@ -22,8 +22,9 @@ export class OrderBook {
   readonly #random = new SeededRandom(7);
   #tick = 0;
 
-  constructor(file: string) {
+  constructor(file: string, autocheckpointPages = 1000) {
     this.#db = new DatabaseSync(file, { timeout: 30_000 });
+    this.#db.exec(`pragma wal_autocheckpoint=${autocheckpointPages}`);
     this.#db.exec("pragma journal_mode=wal; pragma synchronous=normal");
     this.#db.exec(`
       create table if not exists accounts(id integer primary key, balance integer, changed integer);
@@ -52,5 +53,9 @@ export class OrderBook {
     this.#update.run(amount, tick, account);
     this.#commit.run();
     return tick;
+  }
+
+  [Symbol.dispose](): void {
+    this.#db.close();
   }
 }
