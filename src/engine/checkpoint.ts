@@ -37,6 +37,8 @@ export interface CheckpointTarget {
   readonly clock: Clock;
   /** Copies everything committed. */
   readonly syncAll: () => Promise<void>;
+  /** Called when everything is copied and backfilled, the barrier still held: the next generation starts from nothing. */
+  readonly onSealed: () => void;
   /** Frames of the present generation that are copied. */
   readonly copiedFrames: () => number;
   readonly walSizeBytes: () => number;
@@ -70,6 +72,7 @@ export async function checkpoint(target: CheckpointTarget): Promise<CheckpointOu
     result = await passive(target, BUSY_INSIDE_MS, nextTurn);
     // With everything backfilled the new pin lands on read slot 0: the one restart it permits loses nothing.
     if (!result.busy) target.readLock.roll();
+    if (isComplete(result)) target.onSealed();
   } finally {
     releaseBarrier(target.writer);
   }
@@ -91,6 +94,10 @@ export async function leaveSlotZero(target: CheckpointTarget): Promise<void> {
   target.readLock.roll();
   await target.syncAll();
   await passive(target, BUSY_OUTSIDE_MS, () => target.clock.sleep(1));
+}
+
+function isComplete(result: CheckpointResult): boolean {
+  return !result.busy && result.backfilledFrames === result.walFrames;
 }
 
 /** Moves the pin to the end of the WAL and backfills up to it, again and again until little is left. */

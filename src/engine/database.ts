@@ -224,6 +224,8 @@ export class Database {
       this.#deps.emit({ type: "read-lock-lost", database: this.path });
       // The proof of continuity in the sync below covers the time without the lock.
       opened.readLock.reacquire();
+      opened.sync.unseal();
+      this.#slotZero = null;
     }
     const first = await this.#syncAll(signal);
     if (first === "busy") return report("busy", 0, 0);
@@ -277,6 +279,7 @@ export class Database {
     if (before === null) return 0;
     if (sync.generation === before.generation && sync.copiedFrames === before.frames) return 0;
     this.#slotZero = null;
+    sync.unseal();
     const counted = this.#countingTarget(signal);
     await leaveSlotZero(counted.target);
     return counted.files();
@@ -326,7 +329,6 @@ export class Database {
           emit({ type: "wal-pinned", database: this.path, walFrames, backfilledFrames });
         return counted.files();
       }
-      this.#slotZero = { generation: sync.generation, frames: sync.copiedFrames };
     } catch (error) {
       emit({ type: "checkpoint-failed", database: this.path, mode: "PASSIVE", error });
       throw error;
@@ -361,6 +363,10 @@ export class Database {
         if (result === "busy")
           throw new Error(`The WAL of "${this.path}" vanished during a checkpoint`);
         files += result.files;
+      },
+      onSealed: () => {
+        opened.sync.seal();
+        this.#slotZero = { generation: opened.sync.generation, frames: opened.sync.copiedFrames };
       },
       copiedFrames: () => opened.sync.copiedFrames,
       walSizeBytes: () => {

@@ -46,6 +46,8 @@ export interface WALObservation {
 export type SyncPlan =
   /** Scan on from `offset` under `mark`. */
   | { readonly kind: "continue"; readonly offset: number; readonly mark: FrameMark }
+  /** The WAL was restarted once after everything in it had been copied: its new generation from the start. */
+  | { readonly kind: "new-generation" }
   /** The WAL was restarted once and what we copied last is still in place: first the old tail, then the new frames. */
   | {
       readonly kind: "continue-after-restart";
@@ -54,10 +56,14 @@ export type SyncPlan =
     }
   | { readonly kind: "full-image"; readonly reason: string };
 
+/**
+ * `sealed`: a checkpoint of ours ended with everything copied and backfilled, and the read lock is held ever since, on read
+ * slot 0. It permits exactly one restart, and only of the WAL as it was then.
+ */
 export function planSync(
   wal: WALObservation,
   resume: ResumePoint | null,
-  database: { readonly pageSize: number; readonly ino: number },
+  database: { readonly pageSize: number; readonly ino: number; readonly sealed: boolean },
 ): SyncPlan {
   if (resume === null) return image("first sync");
   if (resume.pageSize !== database.pageSize) {
@@ -72,15 +78,23 @@ export function planSync(
   if (wal.header.pageSize !== database.pageSize) {
     return image(`WAL has page size ${wal.header.pageSize}, the database ${database.pageSize}`);
   }
-  return planWithin(wal, wal.header, resume);
+  return planWithin(wal, wal.header, resume, database.sealed);
 }
 
-function planWithin(wal: WALObservation, header: WALHeader, resume: ResumePoint): SyncPlan {
+function planWithin(
+  wal: WALObservation,
+  header: WALHeader,
+  resume: ResumePoint,
+  sealed: boolean,
+): SyncPlan {
   const { mark, offset } = resume;
   if (header.bigEndian !== resume.bigEndian) {
     return image("WAL was made anew on a machine of another byte order");
   }
   const sameSalts = header.salt1 === mark.salt1 && header.salt2 === mark.salt2;
+  const restartedOnce = !sameSalts && header.salt1 === (mark.salt1 + 1) >>> 0;
+  // The restarting commit may have truncated the file below the last copied frame.
+  if (sealed && restartedOnce) return { kind: "new-generation" };
   if (offset === WAL_HEADER_SIZE) {
     const sameHeader = header.checksum1 === mark.checksum1 && header.checksum2 === mark.checksum2;
     if (sameSalts && sameHeader) return { kind: "continue", offset, mark };

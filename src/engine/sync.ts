@@ -54,6 +54,8 @@ export class Sync {
   #txid: TXID;
   /** Takes a full image at the next run although continuity may hold. */
   #imageReason: string | null = null;
+  /** See `planSync`. */
+  #sealed = false;
 
   constructor(
     target: SyncTarget,
@@ -83,6 +85,16 @@ export class Sync {
   /** End of what is copied, as an offset in the WAL. */
   get walOffset(): number {
     return this.#resume?.offset ?? 0;
+  }
+
+  /** A checkpoint ended with everything copied and backfilled, and the read lock is on slot 0. */
+  seal(): void {
+    this.#sealed = true;
+  }
+
+  /** The read lock was moved or lost since. */
+  unseal(): void {
+    this.#sealed = false;
   }
 
   /** The next run writes every page, for the reason given. */
@@ -139,12 +151,18 @@ export class Sync {
     const { ino } = this.#target.database.identity;
     const plan: SyncPlan =
       this.#imageReason === null
-        ? planSync(observation, this.#resume, { pageSize: this.#target.pageSize, ino })
+        ? planSync(observation, this.#resume, {
+            pageSize: this.#target.pageSize,
+            ino,
+            sealed: this.#sealed,
+          })
         : { kind: "full-image", reason: this.#imageReason };
     // Awaited here: the WAL is closed when this function is left.
     switch (plan.kind) {
       case "continue":
         return await this.#continue(plan, wal, header, limitBytes, signal);
+      case "new-generation":
+        return await this.#startGeneration(wal, header, limitBytes, signal);
       case "continue-after-restart":
         return await this.#continueAfterRestart(plan, wal, header, signal);
       case "full-image":
@@ -173,6 +191,30 @@ export class Sync {
       wal,
       header,
       walOffset: plan.offset,
+      stretch,
+      selection: { kind: "changed", previousCommit: this.#resume?.commit ?? 0 },
+      image: undefined,
+      signal,
+    });
+  }
+
+  async #startGeneration(
+    wal: WALFile,
+    header: WALHeader,
+    limitBytes: number,
+    signal?: AbortSignal,
+  ): Promise<SyncOutcome | "disturbed"> {
+    const start = { header, offset: WAL_HEADER_SIZE, mark: headerMark(header) };
+    const stretch = await wal.scan(start, limitBytes, signal);
+    if (stretch.commit === 0) {
+      if (!sameHeader(wal.header(), header)) return "disturbed";
+      this.#moveTo(header, stretch, this.#resume?.commit ?? 0);
+      return { kind: "idle", uncommittedFrames: stretch.uncommittedFrames };
+    }
+    return this.#write({
+      wal,
+      header,
+      walOffset: WAL_HEADER_SIZE,
       stretch,
       selection: { kind: "changed", previousCommit: this.#resume?.commit ?? 0 },
       image: undefined,
@@ -301,6 +343,7 @@ export class Sync {
 
   #moveTo(header: WALHeader, stretch: WALStretch, commit: number, newest?: LTXHeader): void {
     const { database, pageSize, metaPath, local } = this.#target;
+    this.#sealed = false;
     this.#resume = {
       txid: this.#txid,
       commit,
