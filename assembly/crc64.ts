@@ -46,21 +46,30 @@ export function horner(s: u64, p: usize, n: usize): u64 {
   return s;
 }
 
-let lastLength: u64 = 0;
-let lastPower: u64 = 0;
+/** x^(8n) for lengths seen before: merges ask for a few again and again. */
+const CACHE_BITS: u64 = 6;
+const CACHE_LENGTHS = memory.data(8 << 6, 64);
+const CACHE_POWERS = memory.data(8 << 6, 64);
 
 /** State after n zero bytes: s · x^(8n). */
 export function shift(s: u64, n: u64): u64 {
-  if (n != lastLength) {
-    lastLength = n;
-    lastPower = (<u64>1) << 63;
-    let square = X8;
-    for (let k = n; k != 0; k >>= 1) {
-      if (k & 1) lastPower = multiply(lastPower, square);
-      square = multiply(square, square);
-    }
+  if (n == 0) return s;
+  const slot = (<usize>((n * 0x9e3779b97f4a7c15) >> (64 - CACHE_BITS))) << 3;
+  if (load<u64>(CACHE_LENGTHS + slot) != n) {
+    store<u64>(CACHE_LENGTHS + slot, n);
+    store<u64>(CACHE_POWERS + slot, power(n));
   }
-  return n == 0 ? s : multiply(s, lastPower);
+  return multiply(s, load<u64>(CACHE_POWERS + slot));
+}
+
+function power(n: u64): u64 {
+  let result: u64 = (<u64>1) << 63;
+  let square = X8;
+  for (; n != 0; n >>= 1) {
+    if (n & 1) result = multiply(result, square);
+    square = multiply(square, square);
+  }
+  return result;
 }
 
 /** a · b modulo the polynomial, reflected: bit 63 is x^0. */

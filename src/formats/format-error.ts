@@ -58,8 +58,8 @@ export class FormatError extends Error {
   readonly kind: FormatErrorKind;
   readonly offset: number | undefined;
 
-  constructor(kind: FormatErrorKind, message: string, offset?: number) {
-    super(message);
+  constructor(kind: FormatErrorKind, message: string, offset?: number, options?: ErrorOptions) {
+    super(message, options);
     this.kind = kind;
     this.offset = offset;
   }

@@ -62,7 +62,7 @@ const NO_BYTES: Uint8Array = new Uint8Array(0);
  * Memory: one incomplete frame and about 10 bytes per page (the expected index).
  */
 export class LTXDecoder {
-  readonly #batchPages: number;
+  readonly #batchBytes: number;
   #header: LTXHeader | undefined;
   #sequence: PageSequence | undefined;
   #database: DatabaseChecksum | undefined;
@@ -82,9 +82,9 @@ export class LTXDecoder {
   /** The window was filled by the caller: it exists nowhere else. */
   #direct = false;
 
-  /** `batchPages` limits how many pages `read()` hands out at a time; at most 1 MiB of them in any case. */
-  constructor(options: { readonly batchPages?: number } = {}) {
-    this.#batchPages = options.batchPages ?? Number.POSITIVE_INFINITY;
+  /** `batchBytes` limits the pages that `read()` hands out at a time; 1 MiB by default and at most, one page at least. */
+  constructor(options: { readonly batchBytes?: number } = {}) {
+    this.#batchBytes = Math.min(options.batchBytes ?? BATCH_BYTES, BATCH_BYTES);
   }
 
   /** The header, once its 100 bytes have been read; undefined before. */
@@ -204,7 +204,7 @@ export class LTXDecoder {
   #readPages(): PageBatch | null {
     const k = kernel();
     const { pageSize } = this.#header as LTXHeader;
-    const maxPages = Math.max(1, Math.min(BATCH_BYTES / pageSize, this.#batchPages));
+    const maxPages = Math.max(1, Math.floor(this.#batchBytes / pageSize));
     const start = this.#windowStart;
     this.#stateBefore = this.#state;
     const status = k.decodeFrames(start, this.#windowEnd, pageSize, maxPages, this.#state);

@@ -2,13 +2,13 @@
 import type { ChunkBuffer } from "../chunk-buffer.ts";
 import { FormatError } from "../format-error.ts";
 import { kernel } from "../kernel/kernel.ts";
-import { BATCH_BYTES } from "../kernel/memory.ts";
 import { dataPageCount } from "../sqlite-header.ts";
 import { LTXDecoder } from "./decoder.ts";
 import type { PageBatch } from "./decoder.ts";
 import type { LTXEncoder } from "./encoder.ts";
 import { checkLTXName } from "./header.ts";
 import type { LTXHeader } from "./header.ts";
+import { formatLTXName } from "./layout.ts";
 import type { TXID } from "./txid.ts";
 
 /** One file to merge. */
@@ -19,9 +19,6 @@ export interface MergeInput {
   /** Opens the file; called once, when the merge starts to read it. */
   open(): AsyncIterable<Uint8Array>;
 }
-
-/** The smallest page: fixes how many pages a share of memory is, before the header tells the page size. */
-const MIN_PAGE_SIZE = 512;
 
 /** Streams one file: decodes it batch by batch, which proves it, and keeps the frames of one batch to copy. */
 export class MergeSource {
@@ -46,7 +43,7 @@ export class MergeSource {
   lastPgno: number = 0;
 
   // What an input that grows the database must hold.
-  #oldCommit = 0;
+  #oldCommit: number | undefined;
   #newPages = 0;
 
   /** `shareBytes`: how many bytes of decoded pages may wait in this input. */
@@ -59,10 +56,7 @@ export class MergeSource {
     this.#input = input;
     this.order = order;
     this.#signal = signal;
-    const batchBytes = Math.min(shareBytes, BATCH_BYTES);
-    this.#decoder = new LTXDecoder({
-      batchPages: Math.max(1, Math.floor(batchBytes / MIN_PAGE_SIZE)),
-    });
+    this.#decoder = new LTXDecoder({ batchBytes: shareBytes });
   }
 
   /** The header, after the first `load()`. */
@@ -84,39 +78,26 @@ export class MergeSource {
   requireGrowth(oldCommit: number): void {
     this.#oldCommit = oldCommit;
     this.#newPages = 0;
-    for (const pgno of this.#pgnos) if (pgno > oldCommit) this.#newPages++;
-    if (this.#atEnd) this.#checkGrowth();
+    this.#countNewPages();
+    if (this.#atEnd) this.#named(() => this.#checkGrowth());
   }
 
   /** Decodes the next batch, or to the end of the file, whose checksum it verifies. */
   async load(): Promise<void> {
     this.#chunks ??= this.#input.open()[Symbol.asyncIterator]();
-    let batch = this.#read();
-    while (batch === null && !this.#atEnd) {
+    let isLoaded = this.#named(() => this.#loadBatch());
+    while (!isLoaded && !this.#atEnd) {
       this.#signal?.throwIfAborted();
       const next = await this.#chunks.next();
-      if (next.done === true) {
-        this.#decoder.end();
-        this.#atEnd = true;
-        this.#clear();
-        if (this.#oldCommit > 0) this.#checkGrowth();
-      } else {
-        this.#decoder.push(next.value);
-        batch = this.#read();
-      }
+      isLoaded = this.#named(() => this.#accept(next));
     }
-    if (batch) this.#keep(batch);
   }
 
   /** How many pages at hand, from the next one on, are below `limit`. */
   countBelow(limit: number): number {
-    let count = 0;
-    while (
-      this.#at + count < this.#pgnos.length &&
-      (this.#pgnos[this.#at + count] as number) < limit
-    )
-      count++;
-    return count;
+    let end = this.#at;
+    while (end < this.#pgnos.length && (this.#pgnos[end] as number) < limit) end++;
+    return end - this.#at;
   }
 
   /** Passes over one page. */
@@ -148,13 +129,39 @@ export class MergeSource {
     if (!this.#atEnd) await this.#chunks?.return?.();
   }
 
-  #read(): PageBatch | null {
+  #accept(next: IteratorResult<Uint8Array>): boolean {
+    if (next.done !== true) {
+      this.#decoder.push(next.value);
+      return this.#loadBatch();
+    }
+    this.#decoder.end();
+    this.#atEnd = true;
+    this.#checkGrowth();
+    return false;
+  }
+
+  /** Takes a batch from the decoder; false when that needs more bytes. */
+  #loadBatch(): boolean {
     const batch = this.#decoder.read();
     if (!this.#header && this.#decoder.header) {
       this.#header = this.#decoder.header;
       checkLTXName(this.#header, this.#input);
     }
-    return batch;
+    if (batch) this.#keep(batch);
+    return batch !== null;
+  }
+
+  /** A decoder does not know which file it reads: adds that to its errors. */
+  #named<T>(action: () => T): T {
+    try {
+      return action();
+    } catch (error) {
+      if (!(error instanceof FormatError) || error.kind === "name-mismatch") throw error;
+      const name = formatLTXName(this.#input.minTXID, this.#input.maxTXID);
+      throw new FormatError(error.kind, `${error.message}, in ${name}`, error.offset, {
+        cause: error,
+      });
+    }
   }
 
   /** Copies a batch out of kernel memory. */
@@ -169,8 +176,7 @@ export class MergeSource {
     this.#states = k.states.slice(0, count);
     this.#at = 0;
     this.#byteAt = 0;
-    if (this.#oldCommit > 0)
-      for (const pgno of this.#pgnos) if (pgno > this.#oldCommit) this.#newPages++;
+    this.#countNewPages();
   }
 
   /** Legacy frames as sized ones: output is written in one form only. Page numbers in kernel memory stay. */
@@ -185,20 +191,21 @@ export class MergeSource {
     return k.output.subarray(0, k.encodePages(batch.count, pageSize, 0n));
   }
 
-  #clear(): void {
-    this.#frames = new Uint8Array(0);
-    this.#pgnos = new Uint32Array(0);
-    this.#at = 0;
+  #countNewPages(): void {
+    const oldCommit = this.#oldCommit;
+    if (oldCommit === undefined) return;
+    for (const pgno of this.#pgnos) if (pgno > oldCommit) this.#newPages++;
   }
 
   #checkGrowth(): void {
     const { commit, pageSize } = this.header;
-    if (commit <= this.#oldCommit) return;
-    const expected = dataPageCount(commit, pageSize) - dataPageCount(this.#oldCommit, pageSize);
+    const oldCommit = this.#oldCommit;
+    if (oldCommit === undefined || commit <= oldCommit) return;
+    const expected = dataPageCount(commit, pageSize) - dataPageCount(oldCommit, pageSize);
     if (this.#newPages === expected) return;
     throw new FormatError(
       "missing-page",
-      `LTX file grows the database from ${this.#oldCommit} to ${commit} pages with ${this.#newPages} of ${expected} new pages`,
+      `LTX file grows the database from ${oldCommit} to ${commit} pages with ${this.#newPages} of ${expected} new pages`,
     );
   }
 }
