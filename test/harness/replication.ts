@@ -15,7 +15,7 @@ import { until } from "./wait.ts";
 export interface Place {
   readonly url: string;
   /** Keys of the `replica:` map. */
-  readonly yaml: Readonly<Record<string, string>>;
+  readonly yaml: Readonly<Record<string, string | boolean>>;
   readonly env: Readonly<Record<string, string>>;
 }
 
