@@ -102,7 +102,8 @@ export async function restore(
 interface Candidate {
   readonly files: readonly LTXFileInfo[];
   readonly reached: RestorePoint;
-  readonly refusal: RestoreRefusal | undefined;
+  /** What stands if they do not. */
+  readonly refusal?: RestoreRefusal;
 }
 
 /** Plans again without the files found bad, but never settles for less than the first plan had reached. */
@@ -135,14 +136,15 @@ class Attempts {
   /** Lists and plans; RestoreError when there is no way to the target. */
   async plan(): Promise<Candidate> {
     const first = await this.#readPlan();
-    const candidate = this.#acceptable(first);
-    if (candidate !== undefined) return candidate;
+    if (first.kind === "restore" && this.#keepsPromise(first.reached)) return this.#promise(first);
     // Files may have moved to another level between the listings of the two: what seems missing is looked for once more.
     const mayHaveMoved = first.kind === "restore" || first.reason === "gap";
-    const second = mayHaveMoved ? await this.#readPlan() : first;
-    const found = this.#acceptable(second);
-    if (found === undefined) throw this.#noWay(second);
-    return found;
+    const plan = mayHaveMoved ? await this.#readPlan() : first;
+    const candidate = candidateOf(plan);
+    if (candidate !== undefined && this.#keepsPromise(candidate.reached)) {
+      return this.#promise(candidate);
+    }
+    throw this.#noWay(plan);
   }
 
   async #readPlan(): Promise<RestorePlan> {
@@ -155,9 +157,11 @@ class Attempts {
     });
   }
 
-  #acceptable(plan: RestorePlan): Candidate | undefined {
-    const candidate = candidateOf(plan);
-    if (candidate === undefined || candidate.reached.txid < this.#promised) return undefined;
+  #keepsPromise({ txid }: RestorePoint): boolean {
+    return txid >= this.#promised;
+  }
+
+  #promise(candidate: Candidate): Candidate {
     this.#promised = candidate.reached.txid;
     return candidate;
   }
@@ -180,7 +184,14 @@ class Attempts {
           { cause: error },
         );
       }
-      if (!(error instanceof ChainFileError) || this.#bad.size >= maxBadFiles) throw error;
+      if (!(error instanceof ChainFileError)) throw error;
+      if (this.#bad.size >= maxBadFiles) {
+        throw new RestoreError(
+          "damaged",
+          `Cannot restore ${describeTarget(target)}: ${error.message}, as are ${this.#bad.size} more files`,
+          { cause: error },
+        );
+      }
       this.#bad.set(describeFile(error.file), error);
       onProgress?.({ phase: "replan", reason: error.message });
       return undefined;
@@ -212,9 +223,7 @@ class Attempts {
 }
 
 function candidateOf(plan: RestorePlan): Candidate | undefined {
-  if (plan.kind === "restore") {
-    return { files: plan.files, reached: plan.reached, refusal: undefined };
-  }
+  if (plan.kind === "restore") return plan;
   const last = plan.behindGap.at(-1);
   if (last === undefined) return undefined;
   const reached = { txid: last.maxTXID, createdAt: last.createdAt };
