@@ -50,3 +50,39 @@ async function returnIterator<T>(iterator: AsyncIterator<T>, signal: AbortSignal
   if (signal.aborted) returned.catch(() => undefined);
   else await returned;
 }
+
+/** The result of `promise`, or the signal's reason as soon as it is aborted, whatever becomes of the promise then. */
+export async function raceAbort<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+/**
+ * The results of `act` in the order of the items, with up to `width` calls under way. Ends with the first failure in that
+ * order.
+ */
+export async function* mapInOrder<T, R>(
+  items: Iterable<T>,
+  width: number,
+  act: (item: T) => Promise<R>,
+): AsyncGenerator<R, void> {
+  const running: Promise<R>[] = [];
+  for (const item of items) {
+    const call = act(item);
+    // Whoever leaves early does not wait for the calls behind: their failures then concern nobody.
+    call.catch(() => undefined);
+    running.push(call);
+    if (running.length < width) continue;
+    const first = await running.shift();
+    yield first as R;
+  }
+  for (const call of running) yield await call;
+}

@@ -40,11 +40,19 @@ export interface OpenOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What to write: bytes in memory, a local file (sent in large pieces), or a stream of unknown length. */
+/**
+ * What to write: bytes in memory, a local file (sent in large pieces), or a stream of unknown length. Bytes must not change
+ * before the write settles; a chunk of a stream is used up when the next one is asked for.
+ */
 export type WriteBody =
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
   | { readonly kind: "file"; readonly path: string; readonly sizeBytes: number }
-  | { readonly kind: "stream"; readonly chunks: AsyncIterable<Uint8Array> };
+  | {
+      readonly kind: "stream";
+      readonly chunks: AsyncIterable<Uint8Array>;
+      /** About how much will come, at most: places that upload in parts choose their size by it. */
+      readonly sizeHintBytes?: number;
+    };
 
 export interface WriteOptions {
   /** The LTX header's timestamp; stored so that a listing can give it back. */
@@ -85,7 +93,7 @@ export interface ReplicaClient extends AsyncDisposable {
   /** Deletes files; missing ones count as deleted. */
   delete(files: readonly LTXFileName[], options?: { readonly signal?: AbortSignal }): Promise<void>;
   /** What lies beside the level folders, where the place can give it: v0.3 backups, the identity marker. */
-  readonly beside?: ObjectsBeside;
+  readonly beside?: ObjectsBeside | undefined;
 }
 
 /** An object below the replica path that is not an LTX file. */

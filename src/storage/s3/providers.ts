@@ -19,6 +19,10 @@ export interface S3Provider {
   readonly region?: string;
   /** Parts in flight per upload. */
   readonly concurrency?: number;
+  /** All parts of an upload but the last must be of one size. */
+  readonly equalParts?: boolean;
+  /** Whether If-None-Match creates names conditionally, where no probe is needed to know. */
+  readonly conditionalWrites?: boolean;
   /** Content-MD5 on DeleteObjects. Default true. */
   readonly contentMD5?: boolean;
   /** Headers on every request. */
@@ -66,6 +70,7 @@ export const S3_PROVIDERS: readonly S3Provider[] = [
       /^(?:(?<bucket>.+?)\.)?(?<endpoint>(?!(?:eu|fedramp)\.)[^.]+(?:\.(?:eu|fedramp))?\.r2\.cloudflarestorage\.com)$/i,
     region: "auto",
     concurrency: 2,
+    equalParts: true,
   },
   {
     name: "Wasabi",
@@ -103,12 +108,13 @@ export const S3_PROVIDERS: readonly S3Provider[] = [
     contentMD5: false,
     headers: { "X-Tigris-Consistent": "true" },
   },
-  { name: "Supabase", domain: "supabase.co" },
+  { name: "Supabase", domain: "supabase.co", conditionalWrites: false },
   {
     name: "Google Cloud Storage",
     domain: "storage.googleapis.com",
     exact: true,
     singleDeletes: true,
+    conditionalWrites: false,
   },
   { name: "Oracle Cloud", domain: "oraclecloud.com" },
   { name: "OVHcloud", domain: "cloud.ovh.net" },

@@ -1,0 +1,164 @@
+/** Requests to S3: one SDK client with the settings that S3-compatible stores need, retries, and region redirects. */
+import { createHash } from "node:crypto";
+import { S3Client } from "@aws-sdk/client-s3";
+import type { S3ClientConfig } from "@aws-sdk/client-s3";
+import type { NodeHttpHandler } from "@smithy/node-http-handler";
+import { raceAbort } from "../abortable.ts";
+import { withAttempts } from "../backoff.ts";
+import type { Backoff } from "../backoff.ts";
+import { isStorageError } from "../replica-client.ts";
+import { lookupCredentials } from "./credentials.ts";
+import { regionInReply, toStorageError } from "./errors.ts";
+import type { Environment, S3Settings } from "./settings.ts";
+import { createTransport } from "./transport.ts";
+
+/** As upstream: ten attempts, waits of up to 20 s, and no quota that an outage could use up. */
+export const s3Backoff: Backoff = { attempts: 10, baseMs: 100, capMs: 20_000 };
+
+/** How often the region may turn out to be another one in the life of a client. */
+const maxRegionChanges = 3;
+
+export interface S3RequestsOptions {
+  readonly environment: Environment;
+  readonly backoff?: Backoff | undefined;
+  readonly silenceTimeoutMs?: number | undefined;
+  readonly idleTimeoutMs?: number | undefined;
+}
+
+export type S3Call<T> = (
+  client: S3Client,
+  options: { readonly abortSignal?: AbortSignal },
+) => Promise<T>;
+
+export class S3Requests {
+  readonly settings: S3Settings;
+  readonly #backoff: Backoff;
+  readonly #transport: NodeHttpHandler;
+  readonly #credentials: NonNullable<S3ClientConfig["credentials"]>;
+  #region: string;
+  #regionChanges = 0;
+  #client: S3Client;
+
+  constructor(settings: S3Settings, options: S3RequestsOptions) {
+    this.settings = settings;
+    this.#backoff = options.backoff ?? s3Backoff;
+    this.#transport = createTransport({ ...options, ...settings });
+    this.#credentials = settings.credentials ?? lookupCredentials(this.#transport);
+    this.#region = settings.region ?? "us-east-1";
+    this.#client = this.#createClient();
+  }
+
+  get region(): string {
+    return this.#region;
+  }
+
+  set region(region: string) {
+    if (region === this.#region) return;
+    this.#region = region;
+    this.#client = this.#createClient();
+  }
+
+  /**
+   * Makes one request, again while that may help. Failures are StorageErrors; an abort rejects with the signal's reason
+   * at once. `action` names what is done, for messages: `read "key"`.
+   */
+  async call<T>(action: string, call: S3Call<T>, signal?: AbortSignal): Promise<T> {
+    return withAttempts(
+      this.#backoff,
+      () => this.attempt(action, call, signal),
+      (error) => isStorageError(error, "unavailable"),
+      signal,
+    );
+  }
+
+  /** As call(), but without second attempts. */
+  async attempt<T>(action: string, call: S3Call<T>, signal?: AbortSignal): Promise<T> {
+    try {
+      return await this.callOnce(call, signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (this.#followRegion(error)) return this.attempt(action, call, signal);
+      throw toStorageError(action, error, this.settings);
+    }
+  }
+
+  /** One attempt, for probes: no retry, and the SDK's own error. */
+  async callOnce<T>(call: S3Call<T>, signal?: AbortSignal): Promise<T> {
+    signal?.throwIfAborted();
+    const options = signal === undefined ? {} : { abortSignal: signal };
+    try {
+      return await raceAbort(call(this.#client, options), signal);
+    } catch (error) {
+      // The SDK reports an abort with an error of its own.
+      signal?.throwIfAborted();
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#transport.destroy();
+  }
+
+  /** Takes over the region that a reply names. True: it is a new one, worth another attempt. */
+  #followRegion(error: unknown): boolean {
+    const region = regionInReply(error);
+    if (region === undefined || region === this.#region) return false;
+    if (this.#regionChanges >= maxRegionChanges) return false;
+    this.#regionChanges += 1;
+    this.region = region;
+    return true;
+  }
+
+  #createClient(): S3Client {
+    const { endpoint, forcePathStyle } = this.settings;
+    const client = new S3Client({
+      region: this.#region,
+      credentials: this.#credentials,
+      requestHandler: this.#transport,
+      forcePathStyle,
+      useArnRegion: true,
+      followRegionRedirects: false,
+      // Retries are ours, so that they end at once when aborted and have no quota.
+      maxAttempts: 1,
+      // LTX files carry checksums of their own, and a mismatch at the end of a body could not be resumed.
+      responseChecksumValidation: "WHEN_REQUIRED",
+      ...(endpoint === undefined
+        ? {}
+        : { endpoint, requestChecksumCalculation: "WHEN_REQUIRED", expectContinueHeader: false }),
+      customUserAgent: [["litestream-ts"]],
+    });
+    addHeaders(client, this.settings);
+    return client;
+  }
+}
+
+/** What a middleware of the build step gets to see. */
+interface BuildRequest {
+  headers: Record<string, string>;
+  body?: unknown;
+}
+
+function addHeaders(client: S3Client, settings: S3Settings): void {
+  const { contentMD5, signPayload, provider } = settings;
+  client.middlewareStack.add(
+    (next, context) => async (args) => {
+      const request = args.request as BuildRequest;
+      Object.assign(request.headers, provider?.headers);
+      if (context.commandName === "DeleteObjectsCommand") useContentMD5(request, contentMD5);
+      if (!signPayload) request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
+      return next(args);
+    },
+    // After everything that the SDK adds, before the signature that covers it.
+    { step: "build", priority: "low", name: "litestreamHeaders" },
+  );
+}
+
+/** The SDK puts a CRC32 on DeleteObjects whatever its settings; many stores want the older MD5, or nothing. */
+function useContentMD5(request: BuildRequest, contentMD5: boolean): void {
+  for (const name of Object.keys(request.headers)) {
+    if (/^x-amz-(?:checksum-|sdk-checksum-algorithm)/i.test(name)) delete request.headers[name];
+  }
+  const { body } = request;
+  if (!contentMD5 || (typeof body !== "string" && !(body instanceof Uint8Array))) return;
+  request.headers["Content-MD5"] = createHash("md5").update(body).digest("base64");
+}
