@@ -13,7 +13,15 @@ export type LocalDiskErrorKind =
   | "io";
 
 /** What was being done: as in the message "Cannot sync …". */
-export type LocalDiskAction = "create" | "write" | "sync" | "publish" | "open" | "read" | "list" | "delete";
+export type LocalDiskAction =
+  | "create"
+  | "write"
+  | "sync"
+  | "publish"
+  | "open"
+  | "read"
+  | "list"
+  | "delete";
 
 export interface LocalDiskErrorDetails {
   readonly action: LocalDiskAction;
@@ -34,7 +42,10 @@ export class LocalDiskError extends Error {
   constructor(kind: LocalDiskErrorKind, state: string, details: LocalDiskErrorDetails) {
     const { action, path, txid, cause } = details;
     const transaction = txid === undefined ? "" : ` (TXID ${formatTXID(txid)})`;
-    super(`Cannot ${action} "${path}"${transaction}: ${state}`, cause === undefined ? undefined : { cause });
+    super(
+      `Cannot ${action} "${path}"${transaction}: ${state}`,
+      cause === undefined ? undefined : { cause },
+    );
     this.kind = kind;
     this.action = action;
     this.path = path;
@@ -48,7 +59,8 @@ export function localDiskError(cause: unknown, details: LocalDiskErrorDetails): 
   if (cause instanceof LocalDiskError) return cause;
   const code = errorCode(cause);
   const wrapped = { ...details, cause };
-  if (code !== undefined && FULL_CODES.has(code)) return new LocalDiskError("full", "no space left on the disk", wrapped);
+  if (code !== undefined && FULL_CODES.has(code))
+    return new LocalDiskError("full", "no space left on the disk", wrapped);
   if (code === "ENOENT") return new LocalDiskError("missing", "no such file", wrapped);
   return new LocalDiskError("io", code ?? String(cause), wrapped);
 }
@@ -72,5 +84,7 @@ const HINTS: Readonly<Record<LocalDiskErrorKind, string | undefined>> = {
 };
 
 function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+  return error instanceof Error && "code" in error && typeof error.code === "string"
+    ? error.code
+    : undefined;
 }

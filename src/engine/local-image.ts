@@ -20,14 +20,18 @@ export function isFullImage(file: LocalLTXFile): boolean {
   const { commit, pageSize } = file.header;
   const pageCount = commit >= lockPgno(pageSize) ? commit - 1 : commit;
   // The fewest bytes such a file can have rule out nearly every file without reading its index.
-  if (commit === 0 || file.sizeBytes < LTX_HEADER_SIZE + pageCount * MIN_BYTES_PER_PAGE) return false;
+  if (commit === 0 || file.sizeBytes < LTX_HEADER_SIZE + pageCount * MIN_BYTES_PER_PAGE)
+    return false;
   const fd = openSync(file.path, "r");
   try {
     const length = indexLength(fd, file);
     if (length < pageCount * MIN_INDEX_ENTRY_SIZE) return false;
     const offset = file.sizeBytes - LTX_TRAILER_SIZE - INDEX_LENGTH_SIZE - length;
     if (offset < LTX_HEADER_SIZE + LTX_PAGE_HEADER_SIZE) return false;
-    return decodePageIndex(readBytes(fd, offset, length), { offset, commit, pageSize }).count === pageCount;
+    return (
+      decodePageIndex(readBytes(fd, offset, length), { offset, commit, pageSize }).count ===
+      pageCount
+    );
   } catch (error) {
     throw localDiskError(error, { action: "read", path: file.path, txid: file.txid });
   } finally {
@@ -42,7 +46,11 @@ const MIN_BYTES_PER_PAGE = LTX_PAGE_HEADER_SIZE + 4 + 8 + MIN_INDEX_ENTRY_SIZE;
 const INDEX_LENGTH_SIZE = 8;
 
 function indexLength(fd: number, file: LocalLTXFile): number {
-  const bytes = readBytes(fd, file.sizeBytes - LTX_TRAILER_SIZE - INDEX_LENGTH_SIZE, INDEX_LENGTH_SIZE);
+  const bytes = readBytes(
+    fd,
+    file.sizeBytes - LTX_TRAILER_SIZE - INDEX_LENGTH_SIZE,
+    INDEX_LENGTH_SIZE,
+  );
   return Number(new DataView(bytes.buffer).getBigUint64(0));
 }
 

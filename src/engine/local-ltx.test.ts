@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { test } from "node:test";
 import { increment, image, owner, publish, publishRun } from "../../test/harness/local-files.ts";
 import { Scratch, whyNoMount } from "../../test/harness/scratch.ts";
@@ -28,6 +38,24 @@ test("LocalLTX.publish makes a file visible under its name, with the database fi
   assert.equal(statSync(local.path(1n)).mode & 0o777, 0o640);
   assert.deepEqual([local.oldestTXID, local.newestTXID], [1n, 1n]);
   assert.equal(local.newestHeader(), sample.header);
+});
+
+test("LocalLTX.publishLarge ends in the same state, and an error leaves nothing behind", async () => {
+  using scratch = new Scratch("local-large");
+  const local = LocalLTX.open(scratch.path("meta"), owner);
+  const sample = image(1n);
+  const temp = local.createTemp(1n);
+  writeSync(temp.fd, sample.bytes);
+  await local.publishLarge(temp, sample.header);
+  assert.deepEqual([local.newestTXID, readdirSync(local.folder).length], [1n, 1]);
+  assert.deepEqual(local.read(1n, { maxBytes: 9_999 }).bytes, sample.bytes);
+  const second = local.createTemp(2n);
+  rmSync(second.path);
+  await assert.rejects(local.publishLarge(second, increment(2n).header), {
+    name: "LocalDiskError",
+    txid: 2n,
+  });
+  assert.deepEqual([local.newestTXID, readdirSync(local.folder).length], [1n, 1]);
 });
 
 test("LocalLTX.open finds the files of an earlier run and the newest header", () => {
@@ -119,12 +147,20 @@ test("LocalLTX.read gives header, trailer, size and small contents", () => {
   assert.deepEqual(local.read(2n).trailer, file.trailer);
 });
 
-const damages: readonly { readonly name: string; readonly damage: (path: string) => void; readonly kind: string }[] = [
+const damages: readonly {
+  readonly name: string;
+  readonly damage: (path: string) => void;
+  readonly kind: string;
+}[] = [
   { name: "missing", kind: "missing", damage: (path) => rmSync(path) },
   { name: "empty", kind: "corrupt", damage: (path) => truncateSync(path, 0) },
   { name: "cut", kind: "corrupt", damage: (path) => truncateSync(path, 120) },
   { name: "zeroed", kind: "corrupt", damage: (path) => writeFileSync(path, new Uint8Array(500)) },
-  { name: "named wrongly", kind: "corrupt", damage: (path) => writeFileSync(path, increment(3n).bytes) },
+  {
+    name: "named wrongly",
+    kind: "corrupt",
+    damage: (path) => writeFileSync(path, increment(3n).bytes),
+  },
 ];
 for (const { name, damage, kind } of damages) {
   test(`LocalLTX.read says that a file is ${name}, with TXID, path and hint`, () => {
@@ -136,7 +172,10 @@ for (const { name, damage, kind } of damages) {
       () => local.read(2n),
       (error: unknown) => {
         assert.ok(error instanceof LocalDiskError);
-        assert.deepEqual([error.kind, error.action, error.txid, error.path], [kind, "read", 2n, local.path(2n)]);
+        assert.deepEqual(
+          [error.kind, error.action, error.txid, error.path],
+          [kind, "read", 2n, local.path(2n)],
+        );
         assert.match(error.hint ?? "", /litestream reset/);
         assert.match(error.message, /TXID 0000000000000002/);
         return true;
@@ -149,40 +188,47 @@ test("LocalLTX refuses a header of another TXID and a number that was used", () 
   using scratch = new Scratch("local-number");
   const local = LocalLTX.open(scratch.path("meta"), owner);
   publishRun(local, 2n);
-  assert.throws(() => local.adopt(3n, increment(4n).header), { name: "FormatError", kind: "name-mismatch" });
+  assert.throws(() => local.adopt(3n, increment(4n).header), {
+    name: "FormatError",
+    kind: "name-mismatch",
+  });
   assert.throws(() => local.adopt(2n, increment(2n).header), RangeError);
 });
 
 const noMount = whyNoMount();
-test("LocalLTX says that the disk is full, leaves no name behind and goes on once there is room", { skip: noMount ?? false }, () => {
-  using scratch = new Scratch("local-full");
-  const folder = scratch.mount("disk", 64 * 1024);
-  const local = LocalLTX.open(`${folder}/meta`, owner);
-  publish(local, image(1n));
-  let room = 64 * 1024;
-  for (; room > 0; room -= 4096) {
-    try {
-      writeFileSync(`${folder}/ballast`, new Uint8Array(room));
-      break;
-    } catch {
-      rmSync(`${folder}/ballast`);
+test(
+  "LocalLTX says that the disk is full, leaves no name behind and goes on once there is room",
+  { skip: noMount ?? false },
+  () => {
+    using scratch = new Scratch("local-full");
+    const folder = scratch.mount("disk", 64 * 1024);
+    const local = LocalLTX.open(`${folder}/meta`, owner);
+    publish(local, image(1n));
+    let room = 64 * 1024;
+    for (; room > 0; room -= 4096) {
+      try {
+        writeFileSync(`${folder}/ballast`, new Uint8Array(room));
+        break;
+      } catch {
+        rmSync(`${folder}/ballast`);
+      }
     }
-  }
-  const attemptFull = (): void => {
-    const temp = local.createTemp(2n);
-    try {
-      for (let i = 0; i < 32; i++) writeSync(temp.fd, new Uint8Array(4096));
-    } catch (error) {
-      local.discard(temp);
-      throw error;
-    }
-  };
-  assert.throws(attemptFull, { code: "ENOSPC" });
-  assert.deepEqual(readdirSync(local.folder), ["0000000000000001-0000000000000001.ltx"]);
-  rmSync(`${folder}/ballast`);
-  publish(local, increment(2n));
-  assert.equal(local.newestTXID, 2n);
-});
+    const attemptFull = (): void => {
+      const temp = local.createTemp(2n);
+      try {
+        for (let i = 0; i < 32; i++) writeSync(temp.fd, new Uint8Array(4096));
+      } catch (error) {
+        local.discard(temp);
+        throw error;
+      }
+    };
+    assert.throws(attemptFull, { code: "ENOSPC" });
+    assert.deepEqual(readdirSync(local.folder), ["0000000000000001-0000000000000001.ltx"]);
+    rmSync(`${folder}/ballast`);
+    publish(local, increment(2n));
+    assert.equal(local.newestTXID, 2n);
+  },
+);
 
 test("readLocalFile() streams a file and names it when it is gone", async () => {
   using scratch = new Scratch("local-stream");
@@ -193,5 +239,9 @@ test("readLocalFile() streams a file and names it when it is gone", async () => 
   const chunks = await Array.fromAsync(readLocalFile(file, signal));
   assert.deepEqual(Buffer.concat(chunks), readFileSync(file.path));
   rmSync(file.path);
-  await assert.rejects(Array.fromAsync(readLocalFile(file, signal)), { name: "LocalDiskError", kind: "missing", txid: 1n });
+  await assert.rejects(Array.fromAsync(readLocalFile(file, signal)), {
+    name: "LocalDiskError",
+    kind: "missing",
+    txid: 1n,
+  });
 });

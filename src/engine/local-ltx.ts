@@ -12,6 +12,7 @@ import {
   fchmodSync,
   fchownSync,
   fstatSync,
+  fsync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -22,8 +23,14 @@ import {
 } from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { FormatError } from "../formats/format-error.ts";
-import { checkLTXName, decodeLTXHeader, LTX_HEADER_SIZE, LTX_TRAILER_SIZE } from "../formats/ltx/header.ts";
+import {
+  checkLTXName,
+  decodeLTXHeader,
+  LTX_HEADER_SIZE,
+  LTX_TRAILER_SIZE,
+} from "../formats/ltx/header.ts";
 import type { LTXHeader } from "../formats/ltx/header.ts";
 import { formatLTXName, parseLTXName } from "../formats/ltx/layout.ts";
 import type { TXID } from "../formats/ltx/txid.ts";
@@ -174,6 +181,17 @@ export class LocalLTX {
     this.adopt(temp.txid, header);
   }
 
+  /** As `publish`, for a large file: writing it to the disk does not hold up the thread. */
+  async publishLarge(temp: LocalLTXTemp, header: LTXHeader): Promise<void> {
+    try {
+      await fsyncInBackground(temp.fd);
+    } catch (error) {
+      this.discard(temp);
+      throw localDiskError(error, { action: "sync", path: temp.path, txid: temp.txid });
+    }
+    this.publish(temp, header);
+  }
+
   /** Takes over a file that another thread published in this folder. */
   adopt(txid: TXID, header: LTXHeader): void {
     this.#checkNext(txid, header);
@@ -197,10 +215,14 @@ export class LocalLTX {
   /** Removes files with a TXID below `keepFrom`, never the newest. Returns how many. */
   trim(keepFrom: TXID): number {
     const end = keepFrom > this.#newest ? this.#newest : keepFrom;
-    const victims = [...this.#strays.filter((txid) => txid < keepFrom), ...run(this.#oldest, end - 1n)];
+    const victims = [
+      ...this.#strays.filter((txid) => txid < keepFrom),
+      ...run(this.#oldest, end - 1n),
+    ];
     if (this.#newest === 0n || victims.length === 0) return 0;
     // Oldest first: what a crash leaves is still a run without holes.
-    for (const txid of victims) attempt("delete", this.path(txid), txid, () => removeIfPresent(this.path(txid)));
+    for (const txid of victims)
+      attempt("delete", this.path(txid), txid, () => removeIfPresent(this.path(txid)));
     this.#strays = this.#strays.filter((txid) => txid >= keepFrom);
     if (end > this.#oldest) this.#oldest = end;
     return victims.length;
@@ -253,7 +275,10 @@ export class LocalLTX {
 }
 
 /** The bytes of a local file, in chunks of memory of their own. LocalDiskError when it is gone, cut short or unreadable. */
-export async function* readLocalFile(file: LocalLTXFile, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* readLocalFile(
+  file: LocalLTXFile,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     await using handle = await open(file.path, "r");
     let position = 0;
@@ -261,7 +286,8 @@ export async function* readLocalFile(file: LocalLTXFile, signal: AbortSignal): A
       signal.throwIfAborted();
       const chunk = new Uint8Array(Math.min(READ_CHUNK_SIZE, file.sizeBytes - position));
       const { bytesRead } = await handle.read(chunk, 0, chunk.length, position);
-      if (bytesRead === 0) throw new Error(`the file ended at ${position} of ${file.sizeBytes} bytes`);
+      if (bytesRead === 0)
+        throw new Error(`the file ended at ${position} of ${file.sizeBytes} bytes`);
       position += bytesRead;
       yield bytesRead === chunk.length ? chunk : chunk.subarray(0, bytesRead);
     }
@@ -271,10 +297,17 @@ export async function* readLocalFile(file: LocalLTXFile, signal: AbortSignal): A
   }
 }
 
+const fsyncInBackground = promisify(fsync);
+
 const READ_CHUNK_SIZE = 1 << 20;
 
 /** Runs a file system step; whatever it throws becomes a LocalDiskError that says what was tried. */
-function attempt<T>(action: LocalDiskAction, path: string, txid: TXID | undefined, step: () => T): T {
+function attempt<T>(
+  action: LocalDiskAction,
+  path: string,
+  txid: TXID | undefined,
+  step: () => T,
+): T {
   try {
     return step();
   } catch (error) {
@@ -289,7 +322,9 @@ function readFile(fd: number, path: string, txid: TXID, maxBytes: number): Local
   if (sizeBytes < MIN_LTX_SIZE) throw corrupt(`${sizeBytes} bytes are too few for an LTX file`);
   const whole = sizeBytes <= maxBytes ? readExactly(fd, 0, sizeBytes) : undefined;
   const head = whole?.subarray(0, LTX_HEADER_SIZE) ?? readExactly(fd, 0, LTX_HEADER_SIZE);
-  const trailer = whole?.slice(-LTX_TRAILER_SIZE) ?? readExactly(fd, sizeBytes - LTX_TRAILER_SIZE, LTX_TRAILER_SIZE);
+  const trailer =
+    whole?.slice(-LTX_TRAILER_SIZE) ??
+    readExactly(fd, sizeBytes - LTX_TRAILER_SIZE, LTX_TRAILER_SIZE);
   // The high bit is set in every file checksum: a file torn or filled with zeros seldom passes.
   if (((trailer[8] ?? 0) & 0x80) === 0) throw corrupt("it has no valid trailer");
   try {

@@ -17,10 +17,17 @@ test("Replica uploads what is there at once, in order, and says so", async () =>
   await scene.clock.settle();
   assert.deepEqual(scene.stored(), ["0/1", "0/2", "0/3", "0/4", "0/5", "0/6"]);
   assert.equal(scene.replica.position, 6n);
-  const uploads = scene.events.flatMap((event) => (event.type === "ltx-uploaded" ? [event.maxTXID] : []));
+  const uploads = scene.events.flatMap((event) =>
+    event.type === "ltx-uploaded" ? [event.maxTXID] : [],
+  );
   assert.deepEqual(uploads, [1n, 2n, 3n, 4n, 5n, 6n]);
   assert.equal(scene.eventTypes()[0], "replica-opened");
-  assert.deepEqual(scene.events.at(-1), { type: "replica-synced", database: "/app.db", replica: "upload", txid: 6n });
+  assert.deepEqual(scene.events.at(-1), {
+    type: "replica-synced",
+    database: "/app.db",
+    replica: "upload",
+    txid: 6n,
+  });
   assert.equal(scene.replica.status.state, "running");
   assert.equal(scene.replica.status.syncedAtMs, scene.clock.now());
 });
@@ -64,7 +71,11 @@ test("Replica drains a backlog of 1000 files in one round (UP1)", async () => {
   await using scene = new ReplicaScene("backlog");
   publishRun(scene.local, 1_000n);
   scene.run();
-  await until(() => scene.replica.position === 1_000n, { what: "the backlog", timeoutMs: 20_000, everyMs: 1 });
+  await until(() => scene.replica.position === 1_000n, {
+    what: "the backlog",
+    timeoutMs: 20_000,
+    everyMs: 1,
+  });
   assert.equal(scene.clock.monotonic(), 0, "no interval passed");
   assert.equal(scene.client.counts.write, 1_000);
   assert.equal(scene.client.maxInFlight, 4);
@@ -108,7 +119,10 @@ test("Replica stops its position before a failed file and sends the others only 
   await scene.clock.advance(1_000);
   assert.equal(scene.replica.position, 6n);
   assert.equal(scene.client.counts.write, 7, "six files and one repetition");
-  assert.deepEqual(scene.eventTypes().filter((type) => type.startsWith("replica-")), ["replica-opened", "replica-failed", "replica-synced", "replica-recovered"]);
+  assert.deepEqual(
+    scene.eventTypes().filter((type) => type.startsWith("replica-")),
+    ["replica-opened", "replica-failed", "replica-synced", "replica-recovered"],
+  );
 });
 
 test("Replica recognises a lost acknowledgement by comparing (UP5)", async () => {
@@ -132,11 +146,18 @@ test("Replica doubles its pause with every error and starts afresh after a succe
   scene.client.onWrite = () => "fail";
   scene.run();
   await scene.clock.advance(15_000);
-  const pauses = scene.events.flatMap((event) => (event.type === "replica-failed" ? [event.backoffMs] : []));
+  const pauses = scene.events.flatMap((event) =>
+    event.type === "replica-failed" ? [event.backoffMs] : [],
+  );
   assert.deepEqual(pauses, [1_000, 2_000, 4_000, 8_000, 16_000]);
   scene.client.onWrite = () => "ok";
   await scene.clock.advance(16_000);
-  assert.deepEqual(scene.events.at(-1), { type: "replica-recovered", database: "/app.db", replica: "backoff", consecutiveErrors: 5 });
+  assert.deepEqual(scene.events.at(-1), {
+    type: "replica-recovered",
+    database: "/app.db",
+    replica: "backoff",
+    consecutiveErrors: 5,
+  });
   scene.client.onWrite = () => "fail";
   scene.write(increment(2n));
   await scene.clock.settle();
@@ -273,7 +294,10 @@ test("Replica finds a second writer's file, keeps it, and stops until told (UP5,
   assert.equal(event.error.theirs.createdAt.toISOString(), "2020-09-13T12:26:40.000Z");
   assert.equal(event.error.ours?.sizeBytes, increment(3n).bytes.length);
   assert.notEqual(event.error.ours?.fileChecksum, event.error.theirs.fileChecksum);
-  assert.match(event.error.message, /^Conflict in replica "memory:\/\/conflict" at level 0 file 0000000000000003-0000000000000003.ltx: ours is \d+ bytes/);
+  assert.match(
+    event.error.message,
+    /^Conflict in replica "memory:\/\/conflict" at level 0 file 0000000000000003-0000000000000003.ltx: ours is \d+ bytes/,
+  );
   assert.deepEqual(scene.stored(), ["0/1", "0/2", "0/3"], "nothing of ours stands behind it");
   assert.deepEqual([scene.replica.status.state, scene.replica.position], ["conflict", 2n]);
   const before = scene.client.total;
@@ -311,24 +335,33 @@ test("Replica.retry after a conflict asks for an image above everything", async 
   scene.run();
   scene.replica.retry();
   await scene.clock.settle();
-  assert.deepEqual(scene.imageRequests.map(({ kind, nextTXID }) => [kind, nextTXID]), [["diverged", 3n]]);
+  assert.deepEqual(
+    scene.imageRequests.map(({ kind, nextTXID }) => [kind, nextTXID]),
+    [["diverged", 3n]],
+  );
   await scene.clock.advance(60_000);
   assert.equal(scene.client.counts.write, 0, "nothing is sent before the image is there");
 });
 
 test("Replica starts a new chain with the image it asked for: level 0 first, then its snapshot (R7)", async () => {
   await using scene = new ReplicaScene("rebase");
-  for (const txid of [1n, 2n, 3n]) scene.put(0, txid, txid, (txid === 1n ? image(1n) : increment(txid)).bytes);
+  for (const txid of [1n, 2n, 3n])
+    scene.put(0, txid, txid, (txid === 1n ? image(1n) : increment(txid)).bytes);
   scene.run();
   await scene.clock.settle();
-  assert.deepEqual(scene.imageRequests.map(({ kind, nextTXID }) => [kind, nextTXID]), [["behind", 4n]]);
+  assert.deepEqual(
+    scene.imageRequests.map(({ kind, nextTXID }) => [kind, nextTXID]),
+    [["behind", 4n]],
+  );
   assert.equal(scene.replica.remoteMaxTXID, 3n);
   publish(scene.local, image(4n));
   scene.replica.rebase(4n);
   scene.write(increment(5n));
   await until(() => scene.replica.position === 5n, { what: "position 5", timeoutMs: 5_000 });
   assert.deepEqual(scene.stored(), ["0/1", "0/2", "0/3", "0/4", "0/5", "9/1-4"]);
-  const order = scene.eventTypes().filter((type) => type === "ltx-uploaded" || type === "snapshot-written");
+  const order = scene
+    .eventTypes()
+    .filter((type) => type === "ltx-uploaded" || type === "snapshot-written");
   assert.deepEqual(order, ["ltx-uploaded", "snapshot-written", "ltx-uploaded"]);
 });
 
@@ -339,11 +372,17 @@ test("Replica counts a new chain only when its snapshot is there, and repeats it
   scene.client.onWrite = ({ level }) => (level === 9 ? "fail" : "ok");
   scene.run();
   await scene.clock.settle();
-  await until(() => scene.replica.status.consecutiveErrors > 0, { what: "a failure", timeoutMs: 5_000 });
+  await until(() => scene.replica.status.consecutiveErrors > 0, {
+    what: "a failure",
+    timeoutMs: 5_000,
+  });
   assert.deepEqual([scene.stored(), scene.replica.position], [["0/8"], 0n]);
   await scene.stop();
 
-  await using later = new ReplicaScene("rebase-again", { objects: scene.client.inner.objects, local: scene.local });
+  await using later = new ReplicaScene("rebase-again", {
+    objects: scene.client.inner.objects,
+    local: scene.local,
+  });
   const plan = await later.replica.start(never);
   assert.deepEqual([plan.kind, later.replica.neededFromTXID], ["rebase", 8n]);
   await later.replica.flush(never);
@@ -382,7 +421,10 @@ test("Replica asks for an image when files it needs are gone and none stands for
   for (const txid of [3n, 4n, 5n]) publish(scene.local, increment(txid));
   scene.local.trim(5n);
   await assert.rejects(scene.replica.flush(never), /a full image is needed first/);
-  assert.deepEqual(scene.imageRequests.map(({ kind, nextTXID }) => [kind, nextTXID]), [["gap", 6n]]);
+  assert.deepEqual(
+    scene.imageRequests.map(({ kind, nextTXID }) => [kind, nextTXID]),
+    [["gap", 6n]],
+  );
 });
 
 for (const autoRecover of [false, true]) {
@@ -399,10 +441,17 @@ for (const autoRecover of [false, true]) {
     const event = scene.events.at(-1);
     assert.ok(event?.type === "replica-failed" && event.error instanceof LocalDiskError);
     assert.match(event.error.hint ?? "", /auto-recover/);
-    assert.deepEqual([event.error.kind, event.error.txid, event.backoffMs], ["missing", 3n, autoRecover ? 0 : 1_000]);
+    assert.deepEqual(
+      [event.error.kind, event.error.txid, event.backoffMs],
+      ["missing", 3n, autoRecover ? 0 : 1_000],
+    );
     assert.equal(scene.brokenFiles.length, 1);
     await scene.clock.advance(1_000);
-    assert.equal(scene.brokenFiles.length, autoRecover ? 1 : 2, "the loop waits for the image, or tries again");
+    assert.equal(
+      scene.brokenFiles.length,
+      autoRecover ? 1 : 2,
+      "the loop waits for the image, or tries again",
+    );
     assert.equal(scene.replica.imageRequest?.nextTXID, autoRecover ? 4n : undefined);
   });
 }
@@ -411,7 +460,11 @@ test("Replica does not upload a corrupt local file", async () => {
   await using scene = new ReplicaScene("corrupt");
   publishRun(scene.local, 2n);
   writeFileSync(scene.local.path(2n), new Uint8Array(600));
-  await assert.rejects(scene.replica.flush(never), { name: "LocalDiskError", kind: "corrupt", txid: 2n });
+  await assert.rejects(scene.replica.flush(never), {
+    name: "LocalDiskError",
+    kind: "corrupt",
+    txid: 2n,
+  });
   assert.deepEqual(scene.stored(), ["0/1"]);
 });
 
@@ -455,7 +508,10 @@ test("Replica keeps local files from its position on", async () => {
   scene.local.trim(scene.replica.neededFromTXID);
   scene.write(increment(5n));
   await scene.replica.flush(never);
-  await using later = new ReplicaScene("needed-later", { objects: scene.client.inner.objects, local: scene.local });
+  await using later = new ReplicaScene("needed-later", {
+    objects: scene.client.inner.objects,
+    local: scene.local,
+  });
   const plan = await later.replica.start(never);
   assert.deepEqual([plan.kind, later.replica.position], ["continue", 5n]);
 });

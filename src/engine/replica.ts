@@ -4,29 +4,18 @@
  * Life: `start` compares local files with the store and says whether they continue it; `run` is the loop that uploads after every `notify`;
  * `flush` is one attempt for shutdown. When a full image is needed first, uploads wait until the database has written it and called `rebase`.
  */
-import { formatTXID } from "../formats/ltx/txid.ts";
 import type { TXID } from "../formats/ltx/txid.ts";
 import type { ReplicaClient } from "../storage/replica-client.ts";
 import type { Clock } from "./clock.ts";
 import type { EmitEvent } from "./events.ts";
 import { isLocalHistoryBroken } from "./local-disk-error.ts";
 import type { LocalDiskError } from "./local-disk-error.ts";
-import { findLocalImage, isFullImage } from "./local-image.ts";
-import type { LocalLTX, LocalLTXFile } from "./local-ltx.ts";
+import type { LocalLTX } from "./local-ltx.ts";
+import { ReplicaChain } from "./replica-chain.ts";
 import { Sleeper } from "./sleeper.ts";
 import { TokenBucket } from "./token-bucket.ts";
-import {
-  checkSoleWriter,
-  compareFiles,
-  isUploaded,
-  level0Name,
-  listRemote,
-  MAX_BODY_IN_MEMORY,
-  ReplicaConflictError,
-  uploadFile,
-  uploadSnapshot,
-} from "./upload.ts";
-import { chooseWitnesses, greatestTXID, MAX_IN_FLIGHT, nextBackoffMs, planStart, remoteMaxTXID, startsNewChain } from "./upload-plan.ts";
+import { checkSoleWriter, ReplicaConflictError } from "./upload.ts";
+import { greatestTXID, isImageRequest, MAX_IN_FLIGHT, nextBackoffMs } from "./upload-plan.ts";
 import type { ImageRequest, StartPlan } from "./upload-plan.ts";
 
 /** What a replica needs of its database. */
@@ -54,8 +43,10 @@ export interface ReplicaOptions {
   readonly source: ReplicaSource;
   readonly clock: Clock;
   readonly emit: EmitEvent;
-  /** On average at most one upload round per interval; also the first pause after an error. 0: no pacing. */
+  /** The first pause after an error, and how often a round is due at most: see `paceIntervalMs`. */
   readonly syncIntervalMs: number;
+  /** On average at most one upload round in this time. Default: the sync interval. 0: no pacing. */
+  readonly paceIntervalMs?: number;
   /** Rounds that may follow each other at once after quiet. Default 8. */
   readonly burst?: number;
   /** Level-0 uploads in flight together, 1 … 4. Default 4. */
@@ -104,19 +95,12 @@ export class Replica {
   readonly #clock: Clock;
   readonly #emit: EmitEvent;
   readonly #syncIntervalMs: number;
-  readonly #maxInFlight: number;
+  readonly #chain: ReplicaChain;
   readonly #pace: TokenBucket;
   readonly #sleeper: Sleeper;
 
   #started = false;
-  #position: TXID = 0n;
   #remoteMaxTXID: TXID | undefined;
-  /** Page size of the file at `#position`, when known. */
-  #pageSize: number | undefined;
-  /** Files above the position that are known to be in the store. */
-  readonly #ahead = new Set<TXID>();
-  /** A full image with which the store's chain starts anew: its snapshot is not there yet. */
-  #base: TXID | undefined;
   #imageRequest: ImageRequest | undefined;
   #conflict: ReplicaConflictError | undefined;
 
@@ -131,20 +115,26 @@ export class Replica {
   #checkedAt = 0;
 
   constructor(options: ReplicaOptions) {
-    const { clock, maxInFlight = MAX_IN_FLIGHT } = options;
-    if (!Number.isInteger(maxInFlight) || maxInFlight < 1 || maxInFlight > MAX_IN_FLIGHT) {
-      throw new RangeError(`Uploads in flight must be 1 to ${MAX_IN_FLIGHT}: ${maxInFlight}`);
-    }
-    this.name = options.name;
-    this.client = options.client;
-    this.#source = options.source;
+    const { name, client, source, clock, emit, maxInFlight = MAX_IN_FLIGHT } = options;
+    this.name = name;
+    this.client = client;
+    this.#source = source;
     this.#clock = clock;
-    this.#emit = options.emit;
+    this.#emit = emit;
     this.#syncIntervalMs = options.syncIntervalMs;
-    this.#maxInFlight = maxInFlight;
+    this.#chain = new ReplicaChain({
+      client,
+      clock,
+      emit,
+      local: source.local,
+      database: source.databasePath,
+      replica: name,
+      maxInFlight,
+      onAdvance: () => this.#answerWaiters(),
+    });
     this.#pace = new TokenBucket({
       capacity: options.burst ?? DEFAULT_BURST,
-      intervalMs: options.syncIntervalMs,
+      intervalMs: options.paceIntervalMs ?? options.syncIntervalMs,
       now: clock.monotonic(),
     });
     this.#sleeper = new Sleeper(clock);
@@ -152,7 +142,7 @@ export class Replica {
 
   /** Everything up to this TXID is in the store; it only moves in order. */
   get position(): TXID {
-    return this.#position;
+    return this.#chain.position;
   }
 
   /** Greatest TXID any level of the store was seen to hold; undefined before the first listing. New numbers must lie above. */
@@ -162,8 +152,7 @@ export class Replica {
 
   /** Local files from this TXID on are still needed here: for uploading, and the last one to compare after a restart. */
   get neededFromTXID(): TXID {
-    if (!this.#started) return 0n;
-    return this.#base ?? this.#position;
+    return this.#started ? this.#chain.neededFromTXID : 0n;
   }
 
   /** What the database still owes this replica. */
@@ -174,7 +163,7 @@ export class Replica {
   get status(): ReplicaStatus {
     return {
       state: this.#state(),
-      position: this.#position,
+      position: this.position,
       localTXID: this.#source.local.newestTXID,
       error: this.#error,
       consecutiveErrors: this.#consecutiveErrors,
@@ -193,8 +182,7 @@ export class Replica {
   /** The database wrote the full image `txid` because this replica asked for one: the chain in the store starts anew with it. */
   rebase(txid: TXID): void {
     this.#imageRequest = undefined;
-    this.#base = txid;
-    this.#ahead.clear();
+    this.#chain.rebase(txid);
     this.notify();
   }
 
@@ -213,7 +201,7 @@ export class Replica {
   /** Resolves when everything up to `txid` is in the store; asks for a round at once. Rejects on a conflict or with the signal's reason. */
   async waitFor(txid: TXID, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (this.#started && this.#position >= txid) return;
+    if (this.#started && this.position >= txid) return;
     if (this.#conflict) throw this.#conflict;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { txid, resolve, reject };
@@ -248,54 +236,21 @@ export class Replica {
   async flush(signal: AbortSignal): Promise<void> {
     await this.#attempt(signal);
     if (this.#imageRequest) {
-      throw new Error(`Cannot upload to replica "${this.name}": a full image is needed first: ${this.#imageRequest.reason}`);
+      throw new Error(
+        `Cannot upload to replica "${this.name}": a full image is needed first: ${this.#imageRequest.reason}`,
+      );
     }
   }
 
   async #start(signal: AbortSignal): Promise<StartPlan> {
-    const { local } = this.#source;
     await this.client.open(signal);
-    const remote = await listRemote(this.client, local, signal);
-    this.#remoteMaxTXID = greatestTXID([this.#remoteMaxTXID ?? 0n, remoteMaxTXID(remote)]);
-    const comparisons = await compareFiles(this.client, local, chooseWitnesses(local, remote), signal);
-    let plan = planStart({ local, remote, comparisons, image: 0n });
-    // Looking for an image reads local files, so only when it can help.
-    if (plan.kind === "diverged" || plan.kind === "gap") {
-      plan = planStart({ local, remote, comparisons, image: findLocalImage(local) });
-    }
-    this.#adopt(plan);
+    const { plan, remoteMaxTXID } = await this.#chain.start(signal);
+    this.#remoteMaxTXID = greatestTXID([this.#remoteMaxTXID ?? 0n, remoteMaxTXID]);
+    this.#imageRequest = isImageRequest(plan) ? plan : undefined;
     this.#started = true;
     this.#checkedAt = this.#clock.monotonic();
-    this.#emit({ type: "replica-opened", ...this.#names(), txid: this.#position });
+    this.#emit({ type: "replica-opened", ...this.#names(), txid: this.position });
     return plan;
-  }
-
-  #adopt(plan: StartPlan): void {
-    this.#ahead.clear();
-    this.#base = undefined;
-    this.#imageRequest = undefined;
-    this.#pageSize = undefined;
-    switch (plan.kind) {
-      case "fresh":
-        this.#position = 0n;
-        return;
-      case "continue":
-        this.#position = plan.position;
-        for (const txid of plan.ahead) this.#ahead.add(txid);
-        if (this.#source.local.has(plan.position)) this.#pageSize = this.#source.local.read(plan.position).header.pageSize;
-        this.#advance(plan.position);
-        return;
-      case "rebase":
-        this.#position = 0n;
-        this.#base = plan.txid;
-        return;
-      case "behind":
-      case "diverged":
-      case "gap":
-        // What the store holds up to there is not ours, or not all.
-        this.#position = 0n;
-        this.#imageRequest = plan;
-    }
   }
 
   /** A round and its consequences for the status. */
@@ -315,110 +270,30 @@ export class Replica {
     this.#hurry = false;
     if (!this.#started) {
       const plan = await this.#start(signal);
-      if (plan.kind === "behind" || plan.kind === "diverged" || plan.kind === "gap") this.#source.onImageNeeded(this, plan);
+      if (isImageRequest(plan)) this.#source.onImageNeeded(this, plan);
     }
-    if (this.#imageRequest || !this.#hasPending()) return;
+    if (this.#imageRequest || !this.#chain.hasPending) return;
     const ifAbsent = await this.client.conditionalWrites(signal);
     if (!ifAbsent) await this.#checkSoleWriter(signal);
-    // What is written meanwhile belongs to the next round, or pacing would mean nothing.
-    const until = this.#source.local.newestTXID;
-    while (this.#base !== undefined || this.#position < until) {
-      if (this.#base === undefined) this.#base = await this.#uploadRun(until, ifAbsent, signal);
-      if (this.#imageRequest) return;
-      if (this.#base !== undefined) await this.#startChain(this.#base, ifAbsent, signal);
+    const request = await this.#chain.extend(ifAbsent, signal);
+    if (request === undefined) {
+      this.#emit({ type: "replica-synced", ...this.#names(), txid: this.position });
+      return;
     }
-    this.#emit({ type: "replica-synced", ...this.#names(), txid: this.#position });
-  }
-
-  /**
-   * The image first, because its level-0 name is what a second writer would take as well; then its snapshot. Only both together count:
-   * a file that other programs cannot connect with what was there before is no progress.
-   */
-  async #startChain(txid: TXID, ifAbsent: boolean, signal: AbortSignal): Promise<void> {
-    const file = this.#source.local.read(txid, { maxBytes: MAX_BODY_IN_MEMORY });
-    await this.#uploadUnlessAhead(file, ifAbsent, signal);
-    const startedAt = this.#clock.monotonic();
-    const sizeBytes = await uploadSnapshot(this.client, file, ifAbsent, signal);
-    const durationMs = this.#clock.monotonic() - startedAt;
-    this.#emit({ type: "snapshot-written", ...this.#names(), txid, sizeBytes, durationMs });
-    if (this.#base !== txid) return;
-    this.#base = undefined;
-    this.#advance(txid, file.header.pageSize);
-  }
-
-  /**
-   * Uploads up to `until`, in order. Returns the TXID of a file that starts a new chain, when it meets one.
-   *
-   * The first file goes alone: if a second writer took its number, nothing of ours must stand behind it. After that several are in flight,
-   * while the position advances in order.
-   */
-  async #uploadRun(until: TXID, ifAbsent: boolean, signal: AbortSignal): Promise<TXID | undefined> {
-    const inFlight: Upload[] = [];
-    let previous = { txid: this.#position, pageSize: this.#pageSize };
-    let newChain: TXID | undefined;
-    let limit = 1;
-    try {
-      for (;;) {
-        while (inFlight.length < limit && previous.txid < until && newChain === undefined && !this.#isInterrupted()) {
-          const file = this.#readNext(previous.txid);
-          if (file === undefined) return undefined;
-          const found = { txid: file.txid, pageSize: file.header.pageSize };
-          if (startsNewChain(previous, found)) {
-            newChain = file.txid;
-            break;
-          }
-          inFlight.push({ file, failure: settle(this.#uploadUnlessAhead(file, ifAbsent, signal)) });
-          previous = found;
-        }
-        const head = inFlight.shift();
-        if (head === undefined) return newChain;
-        const failure = await head.failure;
-        if (failure !== undefined) throw failure.error;
-        if (!this.#isInterrupted()) this.#advance(head.file.txid, head.file.header.pageSize);
-        limit = this.#maxInFlight;
-      }
-    } catch (error) {
-      await Promise.all(inFlight.map(({ failure }) => failure));
-      if (error instanceof ReplicaConflictError) await this.#withdraw(inFlight, signal);
-      throw error;
-    }
-  }
-
-  /** The local file after `txid`, or the oldest one when it holds every page; otherwise asks for an image. */
-  #readNext(txid: TXID): LocalLTXFile | undefined {
-    const { local } = this.#source;
-    // Local files were discarded or numbered anew since: the rest of the old ones will never come.
-    const isGone = local.oldestTXID > txid + 1n;
-    const file = local.read(isGone ? local.oldestTXID : txid + 1n, { maxBytes: MAX_BODY_IN_MEMORY });
-    if (!isGone || isFullImage(file)) return file;
-    const reason = `local files between ${formatTXID(txid)} and ${formatTXID(file.txid)} are gone`;
-    this.#requestImage({ kind: "gap", nextTXID: local.reservedTXID + 1n, reason });
-    return undefined;
-  }
-
-  async #uploadUnlessAhead(file: LocalLTXFile, ifAbsent: boolean, signal: AbortSignal): Promise<void> {
-    if (this.#ahead.has(file.txid)) return;
-    const startedAt = this.#clock.monotonic();
-    await uploadFile(this.client, file, ifAbsent, signal);
-    if (!this.#isInterrupted() || this.#base === file.txid) this.#ahead.add(file.txid);
-    const durationMs = this.#clock.monotonic() - startedAt;
-    const { txid, sizeBytes } = file;
-    this.#emit({ type: "ltx-uploaded", ...this.#names(), level: 0, minTXID: txid, maxTXID: txid, sizeBytes, durationMs });
-  }
-
-  /** After a conflict: takes back files that overtook the conflicting one, so that no restore puts them behind somebody else's. */
-  async #withdraw(uploads: readonly Upload[], signal: AbortSignal): Promise<void> {
-    for (const { file } of uploads) {
-      if (!(await isUploaded(this.client, file, signal))) continue;
-      await this.client.delete([level0Name(file.txid)], { signal });
-      this.#ahead.delete(file.txid);
-    }
+    this.#imageRequest = request;
+    this.#source.onImageNeeded(this, request);
   }
 
   async #checkSoleWriter(signal: AbortSignal): Promise<void> {
     const now = this.#clock.monotonic();
     if (this.#consecutiveErrors === 0 && now - this.#checkedAt < SOLE_WRITER_CHECK_MS) return;
-    await checkSoleWriter(this.client, this.#source.local, this.#position, MAX_IN_FLIGHT + 1, signal);
+    await checkSoleWriter(
+      this.client,
+      this.#source.local,
+      this.position,
+      MAX_IN_FLIGHT + 1,
+      signal,
+    );
     this.#checkedAt = now;
   }
 
@@ -465,7 +340,8 @@ export class Replica {
       for (const waiter of this.#waiters) waiter.reject(error);
       return;
     }
-    const isTakenOver = isLocalHistoryBroken(error) && this.#source.onLocalHistoryBroken(this, error);
+    const isTakenOver =
+      isLocalHistoryBroken(error) && this.#source.onLocalHistoryBroken(this, error);
     this.#backoffMs = isTakenOver ? 0 : nextBackoffMs(this.#backoffMs, this.#syncIntervalMs);
     this.#emit({
       type: "replica-failed",
@@ -475,7 +351,8 @@ export class Replica {
       backoffMs: this.#backoffMs,
     });
     if (isTakenOver) {
-      const nextTXID = greatestTXID([this.#remoteMaxTXID ?? 0n, this.#source.local.reservedTXID]) + 1n;
+      const nextTXID =
+        greatestTXID([this.#remoteMaxTXID ?? 0n, this.#source.local.reservedTXID]) + 1n;
       this.#imageRequest ??= { kind: "gap", nextTXID, reason: error.message };
     }
   }
@@ -485,40 +362,24 @@ export class Replica {
     this.#error = undefined;
     this.#consecutiveErrors = 0;
     this.#backoffMs = 0;
-    if (!this.#imageRequest && !this.#hasPending()) this.#syncedAtMs = this.#clock.now();
-    if (consecutiveErrors > 0) this.#emit({ type: "replica-recovered", ...this.#names(), consecutiveErrors });
+    if (!this.#imageRequest && !this.#chain.hasPending) this.#syncedAtMs = this.#clock.now();
+    if (consecutiveErrors > 0)
+      this.#emit({ type: "replica-recovered", ...this.#names(), consecutiveErrors });
   }
 
-  #requestImage(request: ImageRequest): void {
-    this.#imageRequest = request;
-    this.#source.onImageNeeded(this, request);
-  }
-
-  #advance(position: TXID, pageSize?: number): void {
-    this.#position = position;
-    this.#pageSize = pageSize ?? this.#pageSize;
-    this.#ahead.delete(position);
-    for (const waiter of this.#waiters) if (waiter.txid <= position) waiter.resolve();
+  #answerWaiters(): void {
+    for (const waiter of this.#waiters) if (waiter.txid <= this.position) waiter.resolve();
   }
 
   #hasWork(): boolean {
     if (this.#conflict) return false;
-    return !this.#started || (!this.#imageRequest && this.#hasPending());
-  }
-
-  #hasPending(): boolean {
-    return this.#base !== undefined || this.#position < this.#source.local.newestTXID;
+    return !this.#started || (!this.#imageRequest && this.#chain.hasPending);
   }
 
   /** Whether somebody waits for what could be uploaded now. */
   #isUrgent(): boolean {
     const { newestTXID } = this.#source.local;
     return this.#waiters.values().some((waiter) => waiter.txid <= newestTXID);
-  }
-
-  /** The database asked for a new chain while files of the old one were on their way: they no longer count. */
-  #isInterrupted(): boolean {
-    return this.#base !== undefined;
   }
 
   #state(): ReplicaState {
@@ -544,17 +405,4 @@ export class Replica {
       resolve();
     }
   }
-}
-
-/** A file on its way. `failure` resolves to undefined on success and never rejects. */
-interface Upload {
-  readonly file: LocalLTXFile;
-  readonly failure: Promise<{ readonly error: unknown } | undefined>;
-}
-
-function settle(upload: Promise<void>): Upload["failure"] {
-  return upload.then(
-    () => undefined,
-    (error: unknown) => ({ error }),
-  );
 }

@@ -30,7 +30,8 @@ export class Sleeper {
     this.#sleep = { end: resolve, urgentOnly: options.urgentOnly ?? false };
     signal.addEventListener("abort", () => resolve(), { once: true, signal: timer.signal });
     // The timer rejects only because it is stopped below.
-    if (options.ms !== undefined) void this.#clock.sleep(options.ms, timer.signal).then(resolve, () => resolve());
+    if (options.ms !== undefined)
+      void this.#clock.sleep(options.ms, timer.signal).then(resolve, () => resolve());
     try {
       await promise;
     } finally {

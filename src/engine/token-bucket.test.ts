@@ -4,7 +4,10 @@ import { TokenBucket } from "./token-bucket.ts";
 
 test("TokenBucket lets a burst of its capacity through after quiet, then one per interval", () => {
   const bucket = new TokenBucket({ capacity: 3, intervalMs: 1_000, now: 0 });
-  assert.deepEqual([bucket.take(0), bucket.take(0), bucket.take(0), bucket.take(0)], [true, true, true, false]);
+  assert.deepEqual(
+    [bucket.take(0), bucket.take(0), bucket.take(0), bucket.take(0)],
+    [true, true, true, false],
+  );
   assert.equal(bucket.waitMs(0), 1_000);
   assert.equal(bucket.waitMs(400), 600);
   assert.equal(bucket.take(999), false);

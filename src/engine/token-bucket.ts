@@ -21,7 +21,8 @@ export class TokenBucket {
   #refilledAt: number;
 
   constructor(options: TokenBucketOptions) {
-    if (!(options.capacity >= 1)) throw new RangeError(`Capacity must be at least 1: ${options.capacity}`);
+    if (!(options.capacity >= 1))
+      throw new RangeError(`Capacity must be at least 1: ${options.capacity}`);
     this.capacity = options.capacity;
     this.intervalMs = options.intervalMs;
     this.maxDebt = options.maxDebt ?? options.capacity;

@@ -33,7 +33,12 @@ export type StartPlan =
   /** Nothing anywhere: the first image gets TXID 1. */
   | { readonly kind: "fresh"; readonly nextTXID: TXID; readonly reason: string }
   /** Everything up to `position` is in the store; `ahead` are later files that are there already. */
-  | { readonly kind: "continue"; readonly position: TXID; readonly ahead: readonly TXID[]; readonly reason: string }
+  | {
+      readonly kind: "continue";
+      readonly position: TXID;
+      readonly ahead: readonly TXID[];
+      readonly reason: string;
+    }
   /** The local file `txid` holds every page: the chain in the store starts anew with it. */
   | { readonly kind: "rebase"; readonly txid: TXID; readonly reason: string }
   /**
@@ -42,10 +47,18 @@ export type StartPlan =
    *   diverged  the store holds other content under the same TXIDs, or nothing that could be compared
    *   gap       the store lacks transactions whose local files are gone
    */
-  | { readonly kind: "behind" | "diverged" | "gap"; readonly nextTXID: TXID; readonly reason: string };
+  | {
+      readonly kind: "behind" | "diverged" | "gap";
+      readonly nextTXID: TXID;
+      readonly reason: string;
+    };
 
 /** The plans that need a new full image before anything can be uploaded. */
 export type ImageRequest = Extract<StartPlan, { readonly kind: "behind" | "diverged" | "gap" }>;
+
+export function isImageRequest(plan: StartPlan): plan is ImageRequest {
+  return plan.kind === "behind" || plan.kind === "diverged" || plan.kind === "gap";
+}
 
 /** The most level-0 uploads that are ever in flight together, by us or by an earlier run of ours. */
 export const MAX_IN_FLIGHT = 4;
@@ -56,7 +69,9 @@ export const MAX_IN_FLIGHT = 4;
  * reaches further than level 0 does.
  */
 export function chooseWitnesses(local: LocalRun, remote: RemoteFiles): LTXFileInfo[] {
-  const witnesses = remote.level0.filter((file) => isLocal(local, file.maxTXID)).slice(-(MAX_IN_FLIGHT + 1));
+  const witnesses = remote.level0
+    .filter((file) => isLocal(local, file.maxTXID))
+    .slice(-(MAX_IN_FLIGHT + 1));
   let best = witnesses.at(-1);
   for (const file of remote.newest.slice(1)) {
     if (file && isLocal(local, file.maxTXID) && file.maxTXID > (best?.maxTXID ?? 0n)) best = file;
@@ -93,8 +108,15 @@ export function planStart(facts: {
     return { kind: "fresh", nextTXID, reason: "neither local files nor a replica" };
   }
   if (remoteMax > local.newestTXID) {
-    const state = local.newestTXID === 0n ? "there are no local files" : `local files end at ${formatTXID(local.newestTXID)}`;
-    return { kind: "behind", nextTXID, reason: `the replica is at ${formatTXID(remoteMax)} but ${state}` };
+    const state =
+      local.newestTXID === 0n
+        ? "there are no local files"
+        : `local files end at ${formatTXID(local.newestTXID)}`;
+    return {
+      kind: "behind",
+      nextTXID,
+      reason: `the replica is at ${formatTXID(remoteMax)} but ${state}`,
+    };
   }
   const obstacle = findDivergence(remoteMax, comparisons) ?? findGap(local, remote);
   if (obstacle === undefined) return planContinue(local, remote);
@@ -119,7 +141,12 @@ export function startsNewChain(
  * timestamp of its last input, a snapshot the WAL position up to which it was read (formats §1.1).
  */
 export function isSameState(local: LTXHeader, remote: LTXHeader): boolean {
-  if (local.pageSize !== remote.pageSize || local.commit !== remote.commit || local.maxTXID !== remote.maxTXID) return false;
+  if (
+    local.pageSize !== remote.pageSize ||
+    local.commit !== remote.commit ||
+    local.maxTXID !== remote.maxTXID
+  )
+    return false;
   if (local.timestampMs === remote.timestampMs) return true;
   return (
     remote.walOffset !== 0 &&
@@ -154,14 +181,20 @@ function findDivergence(remoteMax: TXID, comparisons: readonly Comparison[]): Ob
   const different = comparisons.find((comparison) => !comparison.equal);
   if (different === undefined) return undefined;
   const { level, maxTXID } = different.file;
-  return { kind: "diverged", reason: `the replica's file ${formatTXID(maxTXID)} of level ${level} is not the local one` };
+  return {
+    kind: "diverged",
+    reason: `the replica's file ${formatTXID(maxTXID)} of level ${level} is not the local one`,
+  };
 }
 
 function findGap(local: LocalRun, remote: RemoteFiles): Obstacle | undefined {
   const covered = coveredTXID(local, remote);
   if (covered >= local.oldestTXID - 1n) return undefined;
   const end = covered === 0n ? "holds nothing" : `ends at ${formatTXID(covered)}`;
-  return { kind: "gap", reason: `the replica ${end} before the oldest local file ${formatTXID(local.oldestTXID)}` };
+  return {
+    kind: "gap",
+    reason: `the replica ${end} before the oldest local file ${formatTXID(local.oldestTXID)}`,
+  };
 }
 
 /** How far the store is known to hold everything, by its higher levels and by the file before the local run. */
@@ -178,7 +211,8 @@ function planContinue(local: LocalRun, remote: RemoteFiles): StartPlan {
   let position = coveredTXID(local, remote);
   while (present.has(position + 1n)) position++;
   const ahead = [...present].filter((txid) => txid > position);
-  const reason = position === 0n ? "the replica is empty" : "the replica's newest files are the local ones";
+  const reason =
+    position === 0n ? "the replica is empty" : "the replica's newest files are the local ones";
   return { kind: "continue", position, ahead, reason };
 }
 

@@ -9,7 +9,12 @@ import { mergeLTX } from "../formats/ltx/merge.ts";
 import { formatTXID } from "../formats/ltx/txid.ts";
 import type { TXID } from "../formats/ltx/txid.ts";
 import { headerTime, isStorageError, StorageError } from "../storage/replica-client.ts";
-import type { LTXFileInfo, LTXFileName, ReplicaClient, WriteBody } from "../storage/replica-client.ts";
+import type {
+  LTXFileInfo,
+  LTXFileName,
+  ReplicaClient,
+  WriteBody,
+} from "../storage/replica-client.ts";
 import { readLocalFile } from "./local-ltx.ts";
 import type { LocalLTX, LocalLTXFile } from "./local-ltx.ts";
 import { isSameState } from "./upload-plan.ts";
@@ -31,14 +36,23 @@ export class ReplicaConflictError extends Error {
   readonly file: LTXFileName;
   readonly ours: ConflictSide | undefined;
   readonly theirs: ConflictSide;
+  /** Files of ours behind the conflicting one that could not be taken back. */
+  readonly leftovers: { readonly file: LTXFileName; readonly error: unknown }[] = [];
   readonly hint: string =
     "Another program writes to this replica path, or wrote to it from the same local state. Stop it, or give each its own path; then restart: " +
     "a full image above everything in the replica is taken";
 
-  constructor(replica: string, file: LTXFileName, ours: ConflictSide | undefined, theirs: ConflictSide) {
+  constructor(
+    replica: string,
+    file: LTXFileName,
+    ours: ConflictSide | undefined,
+    theirs: ConflictSide,
+  ) {
     const name = `level ${file.level} file ${formatLTXName(file.minTXID, file.maxTXID)}`;
     const mine = ours === undefined ? "we have none" : `ours is ${describeSide(ours)}`;
-    super(`Conflict in replica "${replica}" at ${name}: ${mine}, theirs is ${describeSide(theirs)}`);
+    super(
+      `Conflict in replica "${replica}" at ${name}: ${mine}, theirs is ${describeSide(theirs)}`,
+    );
     this.file = file;
     this.ours = ours;
     this.theirs = theirs;
@@ -46,7 +60,11 @@ export class ReplicaConflictError extends Error {
 }
 
 /** Lists every level: the newest file of each, and the level-0 files that matter to the local run. */
-export async function listRemote(client: ReplicaClient, local: LocalRun, signal: AbortSignal): Promise<RemoteFiles> {
+export async function listRemote(
+  client: ReplicaClient,
+  local: LocalRun,
+  signal: AbortSignal,
+): Promise<RemoteFiles> {
   const level0: LTXFileInfo[] = [];
   const from = local.oldestTXID > 1n ? local.oldestTXID - 1n : 1n;
   const findNewest = async (level: number): Promise<LTXFileInfo | undefined> => {
@@ -94,7 +112,11 @@ export async function uploadFile(
 ): Promise<UploadOutcome> {
   const name = level0Name(file.txid);
   try {
-    await client.write(name, bodyOf(file), { createdAt: headerTime(file.header), ifAbsent, signal });
+    await client.write(name, bodyOf(file), {
+      createdAt: headerTime(file.header),
+      ifAbsent,
+      signal,
+    });
     return "written";
   } catch (error) {
     if (!isStorageError(error, "exists")) throw error;
@@ -113,16 +135,24 @@ export async function uploadSnapshot(
   signal: AbortSignal,
 ): Promise<number> {
   const name: LTXFileName = { level: SNAPSHOT_LEVEL, minTXID: 1n, maxTXID: file.txid };
-  const chunks = mergeLTX([{ minTXID: file.txid, maxTXID: file.txid, open: () => readLocalFile(file, signal) }], { minTXID: 1n, signal });
+  const chunks = mergeLTX(
+    [{ minTXID: file.txid, maxTXID: file.txid, open: () => readLocalFile(file, signal) }],
+    { minTXID: 1n, signal },
+  );
   try {
-    const info = await client.write(name, { kind: "stream", chunks }, { createdAt: headerTime(file.header), ifAbsent, signal });
+    const info = await client.write(
+      name,
+      { kind: "stream", chunks },
+      { createdAt: headerTime(file.header), ifAbsent, signal },
+    );
     return info.sizeBytes;
   } catch (error) {
     if (!isStorageError(error, "exists")) throw error;
   }
   const theirs = await findFile(client, name, signal);
   if (theirs === undefined) throw vanished(client, name);
-  if (isSameState(file.header, await readRemoteHeader(client, name, signal))) return theirs.sizeBytes;
+  if (isSameState(file.header, await readRemoteHeader(client, name, signal)))
+    return theirs.sizeBytes;
   throw await conflict(client, name, file, theirs, signal);
 }
 
@@ -148,8 +178,17 @@ export async function checkSoleWriter(
 }
 
 /** Whether the level-0 file of that TXID in the store is byte for byte ours, as far as size and checksum tell. */
-export async function isUploaded(client: ReplicaClient, file: LocalLTXFile, signal: AbortSignal): Promise<boolean> {
-  return await isSameFile(client, file, await findFile(client, level0Name(file.txid), signal), signal);
+export async function isUploaded(
+  client: ReplicaClient,
+  file: LocalLTXFile,
+  signal: AbortSignal,
+): Promise<boolean> {
+  return await isSameFile(
+    client,
+    file,
+    await findFile(client, level0Name(file.txid), signal),
+    signal,
+  );
 }
 
 export function level0Name(txid: TXID): LTXFileName {
@@ -162,7 +201,11 @@ function bodyOf(file: LocalLTXFile): WriteBody {
 }
 
 /** Two requests where a name is taken; the answer is rarely needed, so listings are not remembered. */
-async function findFile(client: ReplicaClient, name: LTXFileName, signal: AbortSignal): Promise<LTXFileInfo | undefined> {
+async function findFile(
+  client: ReplicaClient,
+  name: LTXFileName,
+  signal: AbortSignal,
+): Promise<LTXFileInfo | undefined> {
   for await (const info of client.list(name.level, { from: name.minTXID, signal })) {
     if (info.minTXID > name.minTXID) return undefined;
     if (info.minTXID === name.minTXID && info.maxTXID === name.maxTXID) return info;
@@ -187,20 +230,39 @@ async function conflict(
   theirs: LTXFileInfo,
   signal: AbortSignal,
 ): Promise<ReplicaConflictError> {
-  const trailer = theirs.sizeBytes < LTX_TRAILER_SIZE ? new Uint8Array() : await readTrailer(client, theirs, signal);
+  const trailer =
+    theirs.sizeBytes < LTX_TRAILER_SIZE
+      ? new Uint8Array()
+      : await readTrailer(client, theirs, signal);
   return new ReplicaConflictError(
     client.description,
     { level: name.level, minTXID: name.minTXID, maxTXID: name.maxTXID },
-    ours && { sizeBytes: ours.sizeBytes, fileChecksum: checksumText(ours.trailer), createdAt: headerTime(ours.header) },
-    { sizeBytes: theirs.sizeBytes, fileChecksum: checksumText(trailer), createdAt: theirs.createdAt },
+    ours && {
+      sizeBytes: ours.sizeBytes,
+      fileChecksum: checksumText(ours.trailer),
+      createdAt: headerTime(ours.header),
+    },
+    {
+      sizeBytes: theirs.sizeBytes,
+      fileChecksum: checksumText(trailer),
+      createdAt: theirs.createdAt,
+    },
   );
 }
 
-async function readTrailer(client: ReplicaClient, info: LTXFileInfo, signal: AbortSignal): Promise<Uint8Array> {
+async function readTrailer(
+  client: ReplicaClient,
+  info: LTXFileInfo,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
   return await readRange(client, info, info.sizeBytes - LTX_TRAILER_SIZE, LTX_TRAILER_SIZE, signal);
 }
 
-async function readRemoteHeader(client: ReplicaClient, name: LTXFileName, signal: AbortSignal): Promise<LTXHeader> {
+async function readRemoteHeader(
+  client: ReplicaClient,
+  name: LTXFileName,
+  signal: AbortSignal,
+): Promise<LTXHeader> {
   return decodeLTXHeader(await readRange(client, name, 0, LTX_HEADER_SIZE, signal));
 }
 
@@ -222,7 +284,10 @@ async function readRange(
 
 function vanished(client: ReplicaClient, name: LTXFileName): StorageError {
   const text = `level ${name.level} file ${formatLTXName(name.minTXID, name.maxTXID)}`;
-  return new StorageError("unavailable", `Cannot write ${text} to "${client.description}": it is said to exist but is not listed`);
+  return new StorageError(
+    "unavailable",
+    `Cannot write ${text} to "${client.description}": it is said to exist but is not listed`,
+  );
 }
 
 function describeSide(side: ConflictSide): string {

@@ -1,7 +1,6 @@
 /** Fills a local level-0 folder with sample files. */
 import { writeSync } from "node:fs";
-import { LocalLTX } from "../../src/engine/local-ltx.ts";
-import type { LocalLTXOwner } from "../../src/engine/local-ltx.ts";
+import type { LocalLTX, LocalLTXOwner } from "../../src/engine/local-ltx.ts";
 import type { TXID } from "../../src/formats/ltx/txid.ts";
 import { sampleLTX } from "./sample-ltx.ts";
 import type { SampleFields, SampleLTX } from "./sample-ltx.ts";
@@ -15,7 +14,12 @@ export const owner: LocalLTXOwner = {
 
 /** A file of `txid` that changes page 1 of a database of 4 pages. */
 export function increment(txid: TXID, fields: Partial<SampleFields> = {}): SampleLTX {
-  return sampleLTX({ maxTXID: txid, commit: 4, pages: new Map([[1, Number(txid % 200n)]]), ...fields });
+  return sampleLTX({
+    maxTXID: txid,
+    commit: 4,
+    pages: new Map([[1, Number(txid % 200n)]]),
+    ...fields,
+  });
 }
 
 /** A file of `txid` that holds all 4 pages. */
@@ -32,5 +36,6 @@ export function publish(local: LocalLTX, sample: SampleLTX): void {
 
 /** Image 1 and increments up to `last`. */
 export function publishRun(local: LocalLTX, last: TXID, first: TXID = 1n): void {
-  for (let txid = first; txid <= last; txid++) publish(local, txid === 1n ? image(txid) : increment(txid));
+  for (let txid = first; txid <= last; txid++)
+    publish(local, txid === 1n ? image(txid) : increment(txid));
 }

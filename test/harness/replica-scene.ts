@@ -40,7 +40,9 @@ export class ReplicaScene implements AsyncDisposable {
     this.clock = options.clock ?? new SimulatedClock();
     this.local = options.local ?? LocalLTX.open(this.scratch.path("meta"), owner);
     const objects: MemoryObjects = options.objects ?? new Map();
-    this.client = new ScriptedClient(new MemoryReplicaClient({ objects, name, readFile: (path) => this.#read(path) }));
+    this.client = new ScriptedClient(
+      new MemoryReplicaClient({ objects, name, readFile: (path) => this.#read(path) }),
+    );
     this.replica = new Replica({
       name,
       client: this.client,
@@ -76,14 +78,22 @@ export class ReplicaScene implements AsyncDisposable {
 
   /** Names in the store, such as "0/5" and "9/1-5". */
   stored(): string[] {
-    return [...this.client.inner.objects.keys()].map(shortName).toSorted((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    return [...this.client.inner.objects.keys()]
+      .map(shortName)
+      .toSorted((a, b) => a.localeCompare(b, "en", { numeric: true }));
   }
 
   eventTypes(): string[] {
     return this.events.map((event) => event.type);
   }
 
-  put(level: number, minTXID: TXID, maxTXID: TXID, bytes: Uint8Array, createdAt: Date = new Date(0)): void {
+  put(
+    level: number,
+    minTXID: TXID,
+    maxTXID: TXID,
+    bytes: Uint8Array,
+    createdAt: Date = new Date(0),
+  ): void {
     const key = `ltx/${level}/${formatTXID(minTXID)}-${formatTXID(maxTXID)}.ltx`;
     this.client.inner.objects.set(key, { bytes, createdAt });
   }

@@ -22,8 +22,19 @@ export interface SampleFields {
 }
 
 export function sampleLTX(fields: SampleFields): SampleLTX {
-  const { maxTXID, minTXID = maxTXID, pageSize = 512, commit, timestampMs = 1_700_000_000_000 } = fields;
-  const wal = { walOffset: fields.walOffset ?? 32, walSize: fields.walSize ?? 0, walSalt1: 7, walSalt2: 9 };
+  const {
+    maxTXID,
+    minTXID = maxTXID,
+    pageSize = 512,
+    commit,
+    timestampMs = 1_700_000_000_000,
+  } = fields;
+  const wal = {
+    walOffset: fields.walOffset ?? 32,
+    walSize: fields.walSize ?? 0,
+    walSalt1: 7,
+    walSalt2: 9,
+  };
   const header = createLTXHeader({ pageSize, commit, minTXID, maxTXID, timestampMs, ...wal });
   const parts = [encodeLTXHeader(header)];
   let crc = updateCRC64(CRC_START, parts[0] ?? new Uint8Array());
@@ -55,7 +66,8 @@ export function sampleLTX(fields: SampleFields): SampleLTX {
 
 function literalBlock(bytes: Uint8Array): Uint8Array {
   const extra = bytes.length - 15;
-  const lengths = [...new Array<number>(Math.floor(extra / 255)).fill(255), extra % 255];
+  const full = new Uint8Array(Math.floor(extra / 255)).fill(255);
+  const lengths = [...full, extra % 255];
   return Uint8Array.from([0xf0, ...lengths, ...bytes]);
 }
 

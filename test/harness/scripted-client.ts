@@ -1,5 +1,13 @@
 /** A replica in memory that counts what it is asked and misbehaves as told. */
-import type { LTXFileInfo, LTXFileName, ListOptions, OpenOptions, ReplicaClient, WriteBody, WriteOptions } from "../../src/storage/replica-client.ts";
+import type {
+  LTXFileInfo,
+  LTXFileName,
+  ListOptions,
+  OpenOptions,
+  ReplicaClient,
+  WriteBody,
+  WriteOptions,
+} from "../../src/storage/replica-client.ts";
 import { StorageError } from "../../src/storage/replica-client.ts";
 import type { MemoryReplicaClient } from "../../src/storage/memory.ts";
 
@@ -13,7 +21,14 @@ export class ScriptedClient implements ReplicaClient {
   readonly type: string;
   readonly description: string;
   readonly attributes: Readonly<Record<string, string>>;
-  readonly counts: Record<Operation, number> = { open: 0, conditionalWrites: 0, list: 0, read: 0, write: 0, delete: 0 };
+  readonly counts: Record<Operation, number> = {
+    open: 0,
+    conditionalWrites: 0,
+    list: 0,
+    read: 0,
+    write: 0,
+    delete: 0,
+  };
   /** Whether the store honours `ifAbsent`. */
   conditional = true;
   /** The fate of each write. */
@@ -68,7 +83,10 @@ export class ScriptedClient implements ReplicaClient {
     }
   }
 
-  async delete(files: readonly LTXFileName[], options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  async delete(
+    files: readonly LTXFileName[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
     await this.#begin("delete", options.signal);
     await this.inner.delete(files, options);
   }
@@ -82,7 +100,10 @@ export class ScriptedClient implements ReplicaClient {
 
   async #store(file: LTXFileName, body: WriteBody, options: WriteOptions): Promise<LTXFileInfo> {
     const before = new Map(this.inner.objects);
-    const info = await this.inner.write(file, body, { ...options, ifAbsent: this.conditional && options.ifAbsent === true });
+    const info = await this.inner.write(file, body, {
+      ...options,
+      ifAbsent: this.conditional && options.ifAbsent === true,
+    });
     for (const [key, { bytes }] of before) {
       const now = this.inner.objects.get(key);
       if (now !== undefined && Buffer.compare(now.bytes, bytes) !== 0) this.overwritten.push(key);
@@ -102,7 +123,10 @@ export function unavailable(operation: string): StorageError {
   return new StorageError("unavailable", `Cannot ${operation}: scripted failure`);
 }
 
-async function abortable(promise: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
+async function abortable(
+  promise: Promise<unknown>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   if (signal === undefined) return void (await promise);
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
