@@ -60,7 +60,8 @@ export interface DatabaseSettings {
 export interface DatabaseConfig extends DatabaseSettings {
   /** Absolute. */
   readonly path: string;
-  readonly metaPath: string | undefined;
+  /** Absolute folder of the local state: `meta-path`, or `.<file>-litestream` beside the database. */
+  readonly metaPath: string;
 }
 
 export interface DirectoryConfig extends DatabaseSettings {

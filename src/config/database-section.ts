@@ -1,4 +1,5 @@
 /** The entries of `dbs`: one database or one folder each, with their replicas. */
+import { basename, dirname, join } from "node:path";
 import type { DatabaseConfig, DatabaseSettings, DirectoryConfig, ReplicaConfig } from "./config.ts";
 import { expandPath } from "./expand-path.ts";
 import {
@@ -199,10 +200,12 @@ export function databaseConfig(
   settings: DatabaseSettings,
   cwd: string,
 ): DatabaseConfig {
+  const path = entry.path ?? "";
+  const metaPath = optionalPath(entry.section.values["meta-path"], cwd);
   return {
     ...settings,
-    path: entry.path ?? "",
-    metaPath: optionalPath(entry.section.values["meta-path"], cwd),
+    path,
+    metaPath: metaPath ?? join(dirname(path), `.${basename(path)}-litestream`),
   };
 }
 

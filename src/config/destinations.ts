@@ -1,5 +1,4 @@
 /** Checks across databases: entries of one path are one database, and no two databases share a place. */
-import { basename, dirname, join } from "node:path";
 import type { ReplicaOptions } from "../storage/replica-options.ts";
 import type { DatabaseConfig } from "./config.ts";
 import type { DatabaseEntry } from "./database-section.ts";
@@ -56,13 +55,12 @@ export function checkDestinations(
   for (const { path, metaPath, replicas } of databases) {
     const line = entries.find((entry) => entry.path === path)?.section.line;
     const key = `dbs[${path}]`;
-    const meta = metaPath ?? join(dirname(path), `.${basename(path)}-litestream`);
-    const otherMeta = metaPaths.get(meta);
+    const otherMeta = metaPaths.get(metaPath);
     if (otherMeta !== undefined) {
-      const message = `Databases "${otherMeta}" and "${path}" have the same meta path "${meta}"`;
+      const message = `Databases "${otherMeta}" and "${path}" have the same meta path "${metaPath}"`;
       sink.errors.push({ line, key, message, hint: "Give each a meta-path of its own" });
     }
-    metaPaths.set(meta, path);
+    metaPaths.set(metaPath, path);
     for (const { options } of replicas) {
       const place = destination(options);
       const other = places.get(place);

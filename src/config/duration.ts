@@ -1,21 +1,21 @@
 /** Durations in Go's syntax ("1h30m", "300ms"), with `d` and `w` as additions. */
 export { formatDuration } from "../service/duration-text.ts";
 
-const UNIT_MS: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  "\u00b5s": 1e-3, // micro sign
-  "\u03bcs": 1e-3, // Greek mu
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
+const UNIT_NS: Readonly<Record<string, number>> = {
+  ns: 1,
+  us: 1e3,
+  "\u00b5s": 1e3, // micro sign
+  "\u03bcs": 1e3, // Greek mu
+  ms: 1e6,
+  s: 1e9,
+  m: 60e9,
+  h: 3_600e9,
+  d: 86_400e9,
+  w: 604_800e9,
 };
 
 /** Go keeps a duration in 63 bits of nanoseconds, some 292 years. */
-const MAX_DURATION_MS = 2 ** 63 / 1e6;
+const MAX_DURATION_NS = 2 ** 63;
 
 /**
  * Milliseconds of a duration; fractions of a millisecond are kept.
@@ -35,7 +35,7 @@ export function parseDuration(text: string): number {
     if (unit === "") {
       throw new SyntaxError(`time: missing unit in duration ${JSON.stringify(text)}`);
     }
-    const factor = UNIT_MS[unit];
+    const factor = UNIT_NS[unit];
     if (factor === undefined) {
       const name = JSON.stringify(unit);
       throw new SyntaxError(`time: unknown unit ${name} in duration ${JSON.stringify(text)}`);
@@ -43,8 +43,8 @@ export function parseDuration(text: string): number {
     total += Number(number) * factor;
     rest = rest.slice(whole.length);
   }
-  if (total > MAX_DURATION_MS) {
+  if (total > MAX_DURATION_NS) {
     throw new SyntaxError(`time: invalid duration ${JSON.stringify(text)}`);
   }
-  return total === 0 ? 0 : sign * total;
+  return total === 0 ? 0 : (sign * total) / 1e6;
 }

@@ -113,6 +113,12 @@ class EventLog {
           ...errorAttributes(event.error),
         });
         return;
+      case "final-sync-failed":
+        this.#database(event).warn("shutdown sync failed, retrying (press Ctrl+C again to skip)", {
+          ...errorAttributes(event.error),
+          attempt: event.attempt,
+        });
+        return;
       case "snapshot-written":
         this.#replica(event).info("snapshot complete", {
           txid: formatTXID(event.txid),

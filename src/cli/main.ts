@@ -1,0 +1,135 @@
+/** Picks a command, prints errors with their hint, returns an exit code. Each command is loaded when it is called. */
+import type { CommandIO } from "./io.ts";
+
+/** Runs with the words after the command; resolves to the exit code. */
+export type RunCommand = (args: readonly string[], io: CommandIO) => Promise<number>;
+
+interface Command {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<RunCommand>;
+}
+
+/** In the order of the usage text. */
+const COMMANDS: readonly Command[] = [
+  {
+    name: "replicate",
+    summary: "runs a server to replicate databases",
+    load: async () => (await import("./commands/replicate.ts")).runReplicate,
+  },
+  {
+    name: "restore",
+    summary: "recovers database backup from a replica",
+    load: async () => (await import("./commands/restore.ts")).runRestore,
+  },
+  {
+    name: "version",
+    summary: "prints the binary version",
+    load: async () => (await import("./commands/version.ts")).runVersion,
+  },
+];
+
+/** Commands of Litestream that this version does not have. */
+const MISSING_COMMANDS: readonly string[] = [
+  "databases",
+  "generations",
+  "info",
+  "list",
+  "ltx",
+  "register",
+  "reset",
+  "snapshots",
+  "start",
+  "status",
+  "stop",
+  "sync",
+  "unregister",
+  "wal",
+];
+
+const HELP_WORDS: ReadonlySet<string> = new Set(["help", "-h", "-help", "--help"]);
+const VERSION_WORDS: ReadonlySet<string> = new Set(["-version", "--version"]);
+
+/** Runs the command line `args` (without the program). Never rejects. */
+export async function run(args: readonly string[], io: CommandIO): Promise<number> {
+  const [first, ...rest] = args;
+  copyCredentials(io.env);
+  if (first === undefined) {
+    io.stdout(mainUsage());
+    return 1;
+  }
+  if (HELP_WORDS.has(first)) return runHelp(rest, io);
+  const name = VERSION_WORDS.has(first) ? "version" : first;
+  const command = COMMANDS.find((candidate) => candidate.name === name);
+  try {
+    if (command === undefined) return await refuse(name, rest, io);
+    const runCommand = await command.load();
+    return await runCommand(rest, io);
+  } catch (error) {
+    const { ExitCode, formatCLIError } = await import("./errors.ts");
+    if (error instanceof ExitCode) return error.code;
+    io.stderr(formatCLIError(error));
+    return 1;
+  }
+}
+
+async function runHelp(rest: readonly string[], io: CommandIO): Promise<number> {
+  const command = COMMANDS.find((candidate) => candidate.name === rest[0]);
+  if (command === undefined) {
+    io.stdout(mainUsage());
+    return 0;
+  }
+  return (await command.load())(["-h"], io);
+}
+
+async function refuse(name: string, rest: readonly string[], io: CommandIO): Promise<number> {
+  const { UsageError } = await import("./errors.ts");
+  if (name.startsWith("-")) {
+    io.stdout(mainUsage());
+    const command =
+      COMMANDS.find((candidate) => rest.includes(candidate.name))?.name ?? "replicate";
+    throw new UsageError(`flag before the command: ${name}`, {
+      hint: `Flags stand after the command: litestream ${command} ${name} …`,
+    });
+  }
+  if (MISSING_COMMANDS.includes(name)) {
+    throw new UsageError(`litestream ${name}: unknown command`, {
+      hint: `This version does not have "${name}" yet; "litestream help" lists what it has`,
+    });
+  }
+  const { nearest } = await import("../config/nearest.ts");
+  const meant = nearest(
+    name,
+    COMMANDS.map((command) => command.name),
+  );
+  const suggestion = meant === undefined ? "" : `Did you mean "litestream ${meant}"? `;
+  throw new UsageError(`litestream ${name}: unknown command`, {
+    hint: `${suggestion}"litestream help" lists the commands`,
+  });
+}
+
+/**
+ * Gives the AWS credential chain the LITESTREAM_ variables: only where the AWS one is not there at all, as upstream.
+ * The session token goes with the keys, so it is copied only beside them.
+ */
+function copyCredentials(env: Record<string, string | undefined>): void {
+  for (const name of ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"]) {
+    const value = env[`LITESTREAM_${name}`];
+    if (value !== undefined && env[`AWS_${name}`] === undefined) env[`AWS_${name}`] = value;
+  }
+}
+
+function mainUsage(): string {
+  const commands = COMMANDS.map(({ name, summary }) => `\t${name.padEnd(12)} ${summary}\n`);
+  return `litestream is a tool for replicating SQLite databases.
+
+Usage:
+
+\tlitestream <command> [arguments]
+
+The commands are:
+
+${commands.join("")}
+"litestream <command> -h" explains a command.
+`;
+}

@@ -1,0 +1,308 @@
+/** The life of a `replicate` process: restore what is missing, open, run, final sync, exit code. */
+import { stat } from "node:fs/promises";
+import type { DatabaseConfig } from "../config/config.ts";
+import { formatProblem } from "../config/config-error.ts";
+import { logEvents } from "../service/event-log.ts";
+import { formatError, type Logger } from "../service/logger.ts";
+import { Store, type CloseReport, type DatabaseOptions } from "../service/store.ts";
+import { openReplicaClient } from "../storage/open.ts";
+import { isStorageError, type ReplicaClient } from "../storage/replica-client.ts";
+import {
+  childExitCode,
+  describeChildEnd,
+  startChild,
+  type ChildEnd,
+  type ExecChild,
+} from "./child-process.ts";
+import type { ReplicateRequest } from "./commands/replicate.ts";
+import { UsageError } from "./errors.ts";
+import type { CommandIO } from "./io.ts";
+import { createCommandLogger, logConfigWarnings } from "./logging.ts";
+import { restoreIfMissing } from "./restore-missing.ts";
+import { Shutdown } from "./shutdown.ts";
+import { readVersion } from "./version.ts";
+
+/** Databases whose replicas are opened at the same time. */
+const PARALLEL_OPENS = 50;
+/** How long the start waits for a place to answer. */
+const OPEN_WAIT_MS = 10_000;
+
+/** Runs until a signal, the child's end or, with `-once`, the end of one pass; resolves to the exit code. */
+export async function replicate(request: ReplicateRequest, io: CommandIO): Promise<number> {
+  const { config } = request;
+  const { logger, levelName } = createCommandLogger(config.logging, io, {
+    levelFlag: request.levelFlag,
+    stream: "stdout",
+  });
+  logger.info("litestream", { version: readVersion(), log_level: levelName });
+  logConfigWarnings(logger, config.warnings, config.file);
+  refuseOrWarn(request, logger);
+  if (config.databases.length === 0) {
+    throw new UsageError("no databases specified in configuration", {
+      hint: `Add a database under "dbs"${config.file === undefined ? "" : ` in ${config.file}`}`,
+    });
+  }
+  using _awake = stayAwake();
+  using shutdown = new Shutdown(io, logger);
+  await using clients = new AsyncDisposableStack();
+  await restoreIfMissing(config.databases, request.restoreMissing, logger, shutdown.stop);
+  const databases: DatabaseOptions[] = [];
+  for (const database of config.databases) {
+    databases.push(await createDatabase(database, clients));
+  }
+  await openClients(databases, logger, shutdown);
+  const store = new Store({
+    databases,
+    emit: logEvents(logger),
+    shutdownSyncTimeoutMs: config.shutdownSyncTimeoutMs,
+    shutdownSyncIntervalMs: config.shutdownSyncIntervalMs,
+  });
+  const service = new ReplicateService(request, store, databases, logger, io, shutdown);
+  const code = await service.run();
+  logger.info("litestream shut down");
+  return code;
+}
+
+class ReplicateService {
+  readonly #request: ReplicateRequest;
+  readonly #store: Store;
+  readonly #databases: readonly DatabaseOptions[];
+  readonly #logger: Logger;
+  readonly #io: CommandIO;
+  readonly #shutdown: Shutdown;
+
+  constructor(
+    request: ReplicateRequest,
+    store: Store,
+    databases: readonly DatabaseOptions[],
+    logger: Logger,
+    io: CommandIO,
+    shutdown: Shutdown,
+  ) {
+    this.#request = request;
+    this.#store = store;
+    this.#databases = databases;
+    this.#logger = logger;
+    this.#io = io;
+    this.#shutdown = shutdown;
+  }
+
+  async run(): Promise<number> {
+    if (this.#request.once) return this.#runOnce();
+    const starting = this.#startSignal();
+    let child: ChildEnd | undefined;
+    let failure: unknown;
+    try {
+      await this.#store.open(starting);
+      this.#announce();
+      if (this.#request.exec === undefined) await untilAborted(this.#shutdown.stop);
+      else child = await this.#runChild(this.#request.exec, starting);
+    } catch (error) {
+      // Being told to stop while starting is no failure: the final sync does what the start did not.
+      if (!starting.aborted) failure = error;
+    }
+    const report = await this.#store.close({ skipFinalSync: this.#shutdown.hurry });
+    const synced = this.#reportClosed(report);
+    if (failure !== undefined) throw failure;
+    return this.#exitCode(child, synced);
+  }
+
+  async #runOnce(): Promise<number> {
+    this.#announce();
+    const { stop } = this.#shutdown;
+    try {
+      for (const { path } of this.#databases) {
+        this.#logger.info("syncing database", { path });
+        await requireDatabase(path);
+      }
+      await this.#store.syncAll(stop);
+    } catch (error) {
+      await this.#store.close({ skipFinalSync: AbortSignal.abort(new Error("sync failed")) });
+      if (error instanceof UsageError) throw error;
+      throw new UsageError(`cannot replicate: ${formatError(error)}`, hintOf(error));
+    }
+    this.#logger.info("one-shot replication complete");
+    this.#logger.info("replication complete, litestream shutting down");
+    const report = await this.#store.close({ skipFinalSync: this.#shutdown.hurry });
+    return this.#reportClosed(report) ? 0 : 1;
+  }
+
+  /** Aborts the start when it takes longer, after a first signal, than a final sync may; or at the second. */
+  #startSignal(): AbortSignal {
+    const { stop, hurry } = this.#shutdown;
+    const patience = new AbortController();
+    const { shutdownSyncTimeoutMs } = this.#request.config;
+    stop.addEventListener(
+      "abort",
+      () => {
+        const timeout = AbortSignal.timeout(shutdownSyncTimeoutMs);
+        timeout.addEventListener("abort", () => patience.abort(timeout.reason), { once: true });
+      },
+      { once: true },
+    );
+    return AbortSignal.any([hurry, patience.signal]);
+  }
+
+  #announce(): void {
+    for (const { path, replicas } of this.#databases) {
+      this.#logger.info("initialized db", { path });
+      for (const { client, name, syncIntervalMs } of replicas) {
+        this.#logger.info("replicating to", {
+          type: client.type,
+          "sync-interval": { durationMs: syncIntervalMs },
+          ...client.attributes,
+          ...(name === client.type ? {} : { replica: name }),
+        });
+      }
+    }
+  }
+
+  async #runChild(words: readonly string[], starting: AbortSignal): Promise<ChildEnd | undefined> {
+    await this.#store.firstSync(starting);
+    if (this.#shutdown.stop.aborted) return undefined;
+    const { env, cwd, hasTerminal } = this.#io;
+    const child = await startChild({ words, env, cwd, ownGroup: hasTerminal });
+    this.#shutdown.onSignal = (signal) => child.forward(signal);
+    this.#shutdown.onExit = () => child.forward("SIGKILL");
+    // A signal that came while the child was being started has not reached it.
+    if (this.#shutdown.stop.aborted) child.forward("SIGTERM");
+    try {
+      return await this.#waitForChild(child);
+    } finally {
+      this.#shutdown.onSignal = undefined;
+      this.#shutdown.onExit = undefined;
+    }
+  }
+
+  async #waitForChild(child: ExecChild): Promise<ChildEnd> {
+    const { stop } = this.#shutdown;
+    const end = await Promise.race([child.ended, untilAborted(stop)]);
+    if (end !== undefined) {
+      this.#logger.info("subprocess exited, litestream shutting down");
+      return end;
+    }
+    const { execKillTimeoutMs } = this.#request.config;
+    const patience = AbortSignal.timeout(execKillTimeoutMs);
+    const last = await Promise.race([child.ended, untilAborted(patience)]);
+    if (last !== undefined) return last;
+    this.#logger.error("subprocess did not end in time, killing it", {
+      timeout: { durationMs: execKillTimeoutMs },
+    });
+    child.forward("SIGKILL");
+    return child.ended;
+  }
+
+  /** One ERROR per database that is not whole in every replica; false when there is one. */
+  #reportClosed(report: CloseReport): boolean {
+    for (const { path, synced, error } of report.databases) {
+      if (!synced)
+        this.#logger.error("failed to close database", { path, error: formatError(error) });
+    }
+    return report.databases.every(({ synced }) => synced);
+  }
+
+  #exitCode(child: ChildEnd | undefined, synced: boolean): number {
+    if (child === undefined || this.#endedAsAsked(child)) return synced ? 0 : 1;
+    if (!this.#request.execExitCode) throw new UsageError(describeChildEnd(child));
+    return childExitCode(child);
+  }
+
+  /** Success, or death by the signal that was passed on. */
+  #endedAsAsked({ code, signal }: ChildEnd): boolean {
+    if (code === 0) return true;
+    return this.#shutdown.stop.aborted && signal !== null && signal !== "SIGKILL";
+  }
+}
+
+/** Says what is asked for and not there; refuses where that would replicate less than was asked. */
+function refuseOrWarn({ config }: ReplicateRequest, logger: Logger): void {
+  const refused = config.notYet.find((problem) => problem.refuse);
+  if (refused !== undefined) {
+    throw new UsageError(refused.upstream?.text ?? refused.message, {
+      hint: formatProblem(refused, config.file),
+    });
+  }
+  logConfigWarnings(logger, config.notYet, config.file);
+}
+
+async function createDatabase(
+  config: DatabaseConfig,
+  clients: AsyncDisposableStack,
+): Promise<DatabaseOptions> {
+  const replicas = [];
+  for (const replica of config.replicas) {
+    const client = clients.use(await openReplicaClient(replica.options));
+    const { name, syncIntervalMs, autoRecover, maxSyncLTXFiles } = replica;
+    replicas.push({ name, client, syncIntervalMs, autoRecover, maxSyncLTXFiles });
+  }
+  return { ...config, replicas };
+}
+
+/** A place that is misconfigured stops the start, as upstream; one that does not answer is tried again by its loop. */
+async function openClients(
+  databases: readonly DatabaseOptions[],
+  logger: Logger,
+  { stop }: Shutdown,
+): Promise<void> {
+  const queue = databases.values();
+  const worker = async (): Promise<void> => {
+    for (const { path, replicas } of queue) {
+      for (const { client } of replicas) await openClient(path, client, logger, stop);
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL_OPENS }, worker));
+}
+
+async function openClient(
+  path: string,
+  client: ReplicaClient,
+  logger: Logger,
+  stop: AbortSignal,
+): Promise<void> {
+  try {
+    await client.open(AbortSignal.any([stop, AbortSignal.timeout(OPEN_WAIT_MS)]));
+  } catch (error) {
+    if (stop.aborted) return;
+    if (isStorageError(error, "misconfigured") || isStorageError(error, "denied")) {
+      throw new UsageError(
+        `cannot open store: initialize replica client for ${JSON.stringify(path)}: ${formatError(error)}`,
+        hintOf(error),
+      );
+    }
+    logger.warn("replica does not answer, trying again", {
+      path,
+      replica: client.description,
+      error: formatError(error),
+    });
+  }
+}
+
+async function requireDatabase(path: string): Promise<void> {
+  try {
+    await stat(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    throw new UsageError(`sync replica for ${path}: no position, waiting for data`, {
+      hint: `There is no database at ${path}`,
+    });
+  }
+}
+
+function hintOf(error: unknown): { readonly hint?: string; readonly cause: unknown } {
+  const hint = error instanceof Error && "hint" in error ? error.hint : undefined;
+  return { ...(typeof hint === "string" ? { hint } : {}), cause: error };
+}
+
+/** Resolves once `signal` is aborted. */
+function untilAborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+}
+
+/** Keeps the process alive while only a signal can end it: signal handlers alone do not. */
+function stayAwake(): Disposable {
+  const timer = setInterval(() => undefined, 0x7fff_ffff);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}

@@ -1,0 +1,78 @@
+/** `restore-if-db-not-exists`: brings back a database that is not there before it is replicated. */
+import { stat } from "node:fs/promises";
+import type { DatabaseConfig } from "../config/config.ts";
+import { RestoreError } from "../engine/restore-error.ts";
+import { restore } from "../engine/restore.ts";
+import { formatError, type Logger } from "../service/logger.ts";
+import { openReplicaClient } from "../storage/open.ts";
+import { UsageError } from "./errors.ts";
+import { newestReplica, type OpenReplica } from "./newest-replica.ts";
+
+const PARALLELISM = 8;
+
+/**
+ * Restores the missing databases that say so, or all with `everyDatabase`, one after another. Without a backup the
+ * database starts fresh; any other failure ends the start, also one that hides whether a database is there.
+ */
+export async function restoreIfMissing(
+  databases: readonly DatabaseConfig[],
+  everyDatabase: boolean,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const database of databases) {
+    if (!everyDatabase && !database.restoreIfNotExists) continue;
+    const { path } = database;
+    if (await exists(path)) {
+      logger.info("database exists, skipping restore", { path });
+      continue;
+    }
+    logger.info("attempting restore before replication", { path });
+    try {
+      await restoreNewest(database, logger, signal);
+      logger.info("restore completed", { path });
+    } catch (error) {
+      if (!(error instanceof RestoreError) || error.kind !== "no-backup") {
+        throw new UsageError(`restore failed: ${formatError(error)}`, {
+          hint: error instanceof RestoreError ? error.hint : undefined,
+          cause: error,
+        });
+      }
+      logger.info("no backup found, starting fresh", { path });
+    }
+  }
+}
+
+async function restoreNewest(
+  { path, replicas }: DatabaseConfig,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  await using clients = new AsyncDisposableStack();
+  const open: OpenReplica[] = [];
+  for (const replica of replicas) {
+    open.push({ replica, client: clients.use(await openReplicaClient(replica.options)) });
+  }
+  const target = { kind: "latest" } as const;
+  const { client } = await newestReplica(open, target, logger, signal);
+  await restore(client, {
+    target,
+    outputPath: path,
+    parallelism: PARALLELISM,
+    integrityCheck: "quick",
+    force: false,
+    signal,
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw new UsageError(`restore failed: cannot look for ${path}: ${formatError(error)}`, {
+      cause: error,
+    });
+  }
+}
