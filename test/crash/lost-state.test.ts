@@ -2,6 +2,7 @@
 import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { newestTXID, listNames } from "../harness/replica-folder.ts";
 import { Replication } from "../harness/replication.ts";
 import { restore } from "../harness/restored.ts";
@@ -129,6 +130,7 @@ scenario(
     await application.transact(10);
     replicator.signal("SIGCONT");
     await application.transact(1);
+    await sleep(500);
     await replicator.stop();
     await replication.once();
     await replication.assertRestoreEqualsSource();

@@ -78,10 +78,11 @@ export async function succeed(
   return outcome;
 }
 
-/** "exit 1, Error: …" with the end of the output: for messages. */
+/** "exit 1 after 40 ms: last line", then the end of the output: for messages. */
 export function describe(outcome: Outcome): string {
   const text = `${outcome.stdout}${outcome.stderr}`.trim();
-  return `${outcome.signal ?? `exit ${outcome.code}`} after ${Math.round(outcome.elapsedMs)} ms\n${text.slice(-2000)}`;
+  const lastLine = text.split("\n").at(-1) ?? "";
+  return `${outcome.signal ?? `exit ${outcome.code}`} after ${Math.round(outcome.elapsedMs)} ms: ${lastLine}\n${text.slice(-2000)}`;
 }
 
 /** Starts the program and returns at once. */
