@@ -36,6 +36,7 @@ interface FileFields extends Change {
 class TestReplica extends MemoryReplicaClient {
   readonly lists: number[] = [];
   readonly reads: string[] = [];
+  listsWithTimestamps = 0;
   mostReadsAtOnce = 0;
   onList: (level: number) => void = () => undefined;
   onRead: (file: LTXFileName, options: OpenOptions) => void | Promise<void> = () => undefined;
@@ -61,6 +62,7 @@ class TestReplica extends MemoryReplicaClient {
 
   override async *list(level: number, options?: ListOptions): AsyncIterable<LTXFileInfo> {
     this.lists.push(level);
+    if (options?.withTimestamps === true) this.listsWithTimestamps += 1;
     this.onList(level);
     yield* super.list(level, options);
   }
@@ -261,6 +263,15 @@ test("restore() lists each level once and only the levels it needs", async () =>
   client.lists.length = 0;
   await restoreFills(client, { target: at(1n) });
   assert.deepEqual(client.lists, [9]);
+});
+
+test("restore() asks for header times only where a time is the target", async () => {
+  const client = new TestReplica();
+  await client.put(sync(1n, 1, { 1: 1 }));
+  await restoreFills(client);
+  assert.equal(client.listsWithTimestamps, 0);
+  await restoreFills(client, { target: { kind: "timestamp", at: new Date(2000) } });
+  assert.equal(client.listsWithTimestamps, 10);
 });
 
 test("restore() reads no further than the newest whole image", async () => {
