@@ -61,3 +61,47 @@ for (const pageSize of pageSizes) {
     assert.ok(incremental > 0, "no start was incremental: the test shows nothing");
   });
 }
+
+const insert = (rows: number, bytes: number): string =>
+  `INSERT INTO t (x) WITH RECURSIVE n (k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < ${rows}) SELECT randomblob(${bytes}) FROM n`;
+
+for (const mode of ["PASSIVE", "FULL", "RESTART", "TRUNCATE"]) {
+  for (const rounds of [1, 2, 3]) {
+    for (const [amount, rows] of [
+      ["fewer", 1],
+      ["equal", 20],
+      ["more", 200],
+    ] as const) {
+      test(`E1: ${rounds} × (commits, ${mode} checkpoint, ${amount} frames than before) during downtime`, async () => {
+        await using application = new Application();
+        using workspace = new Workspace();
+        const replica = new ReplicaImage();
+        await application.ask({
+          kind: "create",
+          path: workspace.path,
+          pageSize: 4096,
+          autoVacuum: 0,
+        });
+        {
+          await using engine = new Engine(workspace, replica);
+          await application.sql("PRAGMA wal_autocheckpoint = 0");
+          for (let commit = 0; commit < 20; commit++) await application.sql(insert(1, 3000));
+          await engine.database.tick();
+        }
+        await application.sql(insert(20, 3000));
+        for (let round = 0; round < rounds; round++) {
+          await application.sql(`PRAGMA wal_checkpoint(${mode})`);
+          await application.sql(insert(rows, 10));
+        }
+        {
+          await using engine = new Engine(workspace, replica);
+          await engine.database.tick();
+          await application.sql(insert(2, 10));
+          await engine.database.tick();
+        }
+        await application.ask({ kind: "flatten" });
+        replica.assertEquals(workspace.path, `${mode} ${rounds} ${amount}`);
+      });
+    }
+  }
+}
