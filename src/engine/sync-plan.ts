@@ -105,8 +105,7 @@ function planWithin(
     if (previousIntact) return { kind: "continue", offset, mark };
     return image("WAL was rewritten below the last copied frame");
   }
-  if (header.salt1 !== (mark.salt1 + 1) >>> 0)
-    return image("WAL was restarted more than once or made anew");
+  if (!restartedOnce) return image("WAL was restarted more than once or made anew");
   if (!previousIntact) return image("WAL was restarted and the last copied frame is overwritten");
   return { kind: "continue-after-restart", tailOffset: offset, tailMark: mark };
 }
