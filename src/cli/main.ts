@@ -30,7 +30,7 @@ const COMMANDS: readonly Command[] = [
 ];
 
 /** Commands of Litestream that this version does not have. */
-const MISSING_COMMANDS: readonly string[] = [
+const MISSING_COMMANDS: ReadonlySet<string> = new Set([
   "databases",
   "generations",
   "info",
@@ -45,7 +45,7 @@ const MISSING_COMMANDS: readonly string[] = [
   "sync",
   "unregister",
   "wal",
-];
+]);
 
 const HELP_WORDS: ReadonlySet<string> = new Set(["help", "-h", "-help", "--help"]);
 const VERSION_WORDS: ReadonlySet<string> = new Set(["-version", "--version"]);
@@ -92,7 +92,7 @@ async function refuse(name: string, rest: readonly string[], io: CommandIO): Pro
       hint: `Flags stand after the command: litestream ${command} ${name} …`,
     });
   }
-  if (MISSING_COMMANDS.includes(name)) {
+  if (MISSING_COMMANDS.has(name)) {
     throw new UsageError(`litestream ${name}: unknown command`, {
       hint: `This version does not have "${name}" yet; "litestream help" lists what it has`,
     });

@@ -7,7 +7,6 @@ import { formatLTXName } from "../formats/ltx/layout.ts";
 import { formatTXID } from "../formats/ltx/txid.ts";
 import { formatDuration } from "../service/duration-text.ts";
 import type { Logger } from "../service/logger.ts";
-import { openReplicaClient } from "../storage/open.ts";
 import type { RestoreRequest } from "./commands/restore.ts";
 import { ExitCode, UsageError } from "./errors.ts";
 import { formatHumanSize } from "./human-size.ts";
@@ -15,6 +14,7 @@ import type { CommandIO, ShutdownSignal } from "./io.ts";
 import { formatJSON } from "./json.ts";
 import { createCommandLogger } from "./logging.ts";
 import { newestReplica, refusalError, type OpenReplica } from "./newest-replica.ts";
+import { openReplicas } from "./open-replicas.ts";
 import { ProgressLine } from "./progress.ts";
 import { formatTable } from "./table.ts";
 
@@ -31,11 +31,7 @@ export async function performRestore(
   });
   try {
     await using clients = new AsyncDisposableStack();
-    const open: OpenReplica[] = [];
-    for (const replica of request.replicas) {
-      const client = clients.use(await openReplicaClient(replica.options));
-      open.push({ replica, client });
-    }
+    const open = await openReplicas(request.replicas, clients, io, logger);
     const chosen = await newestReplica(open, request.target, logger, stop.signal);
     if (open.length > 1) logger.info("restoring from replica", { replica: chosen.replica.name });
     if (request.dryRun) return await printPlan(request, chosen, io, stop.signal);

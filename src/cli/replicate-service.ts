@@ -5,7 +5,6 @@ import { formatProblem } from "../config/config-error.ts";
 import { logEvents } from "../service/event-log.ts";
 import { formatError, type Logger } from "../service/logger.ts";
 import { Store, type CloseReport, type DatabaseOptions } from "../service/store.ts";
-import { openReplicaClient } from "../storage/open.ts";
 import { isStorageError, type ReplicaClient } from "../storage/replica-client.ts";
 import {
   childExitCode,
@@ -18,6 +17,7 @@ import type { ReplicateRequest } from "./commands/replicate.ts";
 import { UsageError } from "./errors.ts";
 import type { CommandIO } from "./io.ts";
 import { createCommandLogger, logConfigWarnings } from "./logging.ts";
+import { openReplicas } from "./open-replicas.ts";
 import { restoreIfMissing } from "./restore-missing.ts";
 import { Shutdown } from "./shutdown.ts";
 import { readVersion } from "./version.ts";
@@ -45,10 +45,10 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
   using _awake = stayAwake();
   using shutdown = new Shutdown(io, logger);
   await using clients = new AsyncDisposableStack();
-  await restoreIfMissing(config.databases, request.restoreMissing, logger, shutdown.stop);
+  await restoreIfMissing(config.databases, request.restoreMissing, io, logger, shutdown.stop);
   const databases: DatabaseOptions[] = [];
   for (const database of config.databases) {
-    databases.push(await createDatabase(database, clients));
+    databases.push(await createDatabase(database, clients, io, logger));
   }
   await openClients(databases, logger, shutdown);
   const store = new Store({
@@ -228,13 +228,16 @@ function refuseOrWarn({ config }: ReplicateRequest, logger: Logger): void {
 async function createDatabase(
   config: DatabaseConfig,
   clients: AsyncDisposableStack,
+  io: CommandIO,
+  logger: Logger,
 ): Promise<DatabaseOptions> {
-  const replicas = [];
-  for (const replica of config.replicas) {
-    const client = clients.use(await openReplicaClient(replica.options));
-    const { name, syncIntervalMs, autoRecover, maxSyncLTXFiles } = replica;
-    replicas.push({ name, client, syncIntervalMs, autoRecover, maxSyncLTXFiles });
-  }
+  const open = await openReplicas(config.replicas, clients, io, logger);
+  const replicas = open.map(({ replica: { name, syncIntervalMs, autoRecover }, client }) => ({
+    name,
+    client,
+    syncIntervalMs,
+    autoRecover,
+  }));
   return { ...config, replicas };
 }
 

@@ -4,9 +4,10 @@ import type { DatabaseConfig } from "../config/config.ts";
 import { RestoreError } from "../engine/restore-error.ts";
 import { restore } from "../engine/restore.ts";
 import { formatError, type Logger } from "../service/logger.ts";
-import { openReplicaClient } from "../storage/open.ts";
 import { UsageError } from "./errors.ts";
-import { newestReplica, type OpenReplica } from "./newest-replica.ts";
+import type { CommandIO } from "./io.ts";
+import { newestReplica } from "./newest-replica.ts";
+import { openReplicas } from "./open-replicas.ts";
 
 const PARALLELISM = 8;
 
@@ -17,6 +18,7 @@ const PARALLELISM = 8;
 export async function restoreIfMissing(
   databases: readonly DatabaseConfig[],
   everyDatabase: boolean,
+  io: CommandIO,
   logger: Logger,
   signal: AbortSignal,
 ): Promise<void> {
@@ -29,7 +31,7 @@ export async function restoreIfMissing(
     }
     logger.info("attempting restore before replication", { path });
     try {
-      await restoreNewest(database, logger, signal);
+      await restoreNewest(database, io, logger, signal);
       logger.info("restore completed", { path });
     } catch (error) {
       if (!(error instanceof RestoreError) || error.kind !== "no-backup") {
@@ -45,14 +47,12 @@ export async function restoreIfMissing(
 
 async function restoreNewest(
   { path, replicas }: DatabaseConfig,
+  io: CommandIO,
   logger: Logger,
   signal: AbortSignal,
 ): Promise<void> {
   await using clients = new AsyncDisposableStack();
-  const open: OpenReplica[] = [];
-  for (const replica of replicas) {
-    open.push({ replica, client: clients.use(await openReplicaClient(replica.options)) });
-  }
+  const open = await openReplicas(replicas, clients, io, logger);
   const target = { kind: "latest" } as const;
   const { client } = await newestReplica(open, target, logger, signal);
   await restore(client, {

@@ -1,7 +1,5 @@
 /** `litestream version`: prints the version. */
-import { parseFlags } from "../flags.ts";
 import type { CommandIO } from "../io.ts";
-import { commandUsage } from "../usage.ts";
 import { readVersion } from "../version.ts";
 
 const FLAGS = {
@@ -15,12 +13,20 @@ const USAGE = {
 } as const;
 
 /** Runs the command; further arguments are ignored, as upstream does. */
-export function runVersion(args: readonly string[], io: CommandIO): Promise<number> {
+export async function runVersion(args: readonly string[], io: CommandIO): Promise<number> {
+  if (args.length === 0) {
+    // What scripts call most loads nothing it does not need.
+    io.stdout(`${readVersion()}\n`);
+    return 0;
+  }
+  const { parseFlags } = await import("../flags.ts");
   const parsed = parseFlags(args, FLAGS);
-  if (parsed.kind === "help") io.stdout(commandUsage(USAGE));
-  else if (parsed.flags.verbose === true) io.stdout(verboseVersion());
+  if (parsed.kind === "help") {
+    const { commandUsage } = await import("../usage.ts");
+    io.stdout(commandUsage(USAGE));
+  } else if (parsed.flags.verbose === true) io.stdout(verboseVersion());
   else io.stdout(`${readVersion()}\n`);
-  return Promise.resolve(0);
+  return 0;
 }
 
 function verboseVersion(): string {
