@@ -62,8 +62,10 @@ export class Machine {
 
   /** An error when a process has ended although nobody killed it. */
   assertAlive(): void {
-    for (const { exitCode, spawnargs } of this.#children) {
-      if (exitCode !== null) throw new Error(`${spawnargs[1]} ended early with ${exitCode}`);
+    for (const { exitCode, signalCode, spawnargs } of this.#children) {
+      const status = exitCode ?? signalCode;
+      if (status === null) continue;
+      throw new Error(`${path.basename(spawnargs[1] ?? "")} ended early with ${status}`);
     }
   }
 

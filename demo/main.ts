@@ -91,7 +91,8 @@ async function loseAndRestore(url: string, view: ReplicaView): Promise<boolean> 
   if (missing.length === 0) pass(`all ${count} confirmed orders are there, to the cent`);
   else fail(`${missing.length} of ${count} confirmed orders are missing: ${missing.join(", ")}`);
   const waiting = orders.length - count;
-  detail(`  of the last ${waiting}, committed but not yet confirmed, ${others} are there too`);
+  if (waiting > 0)
+    detail(`  of ${waiting} more, committed but not yet confirmed, ${others} are there`);
   if (problems.length === 0) pass("SQLite's integrity check finds nothing wrong");
   for (const problem of problems) fail(problem);
   console.log();
