@@ -11,8 +11,7 @@ import { findLocalImage, isFullImage } from "./local-image.ts";
 import type { LocalLTX, LocalLTXFile } from "./local-ltx.ts";
 import {
   compareFiles,
-  isUploaded,
-  level0Name,
+  listOwnFiles,
   listRemote,
   MAX_BODY_IN_MEMORY,
   ReplicaConflictError,
@@ -21,6 +20,7 @@ import {
 } from "./upload.ts";
 import {
   chooseWitnesses,
+  findOvertakers,
   MAX_IN_FLIGHT,
   planStart,
   remoteMaxTXID,
@@ -88,6 +88,8 @@ export class ReplicaChain {
     const { client, local } = this.#options;
     const remote = await listRemote(client, local, signal);
     const comparisons = await compareFiles(client, local, chooseWitnesses(local, remote), signal);
+    const overtakers = findOvertakers(comparisons);
+    if (overtakers.length > 0) await client.delete(overtakers, { signal });
     let plan = planStart({ local, remote, comparisons, image: 0n });
     // Looking for an image reads local files, so only when it can help.
     if (plan.kind === "diverged" || plan.kind === "gap") {
@@ -195,7 +197,7 @@ export class ReplicaChain {
       }
     } catch (error) {
       await Promise.all(inFlight.map(({ failure }) => failure));
-      if (error instanceof ReplicaConflictError) await this.#withdraw(inFlight, error, signal);
+      if (error instanceof ReplicaConflictError) await this.#withdraw(error, signal);
       throw error;
     }
   }
@@ -237,20 +239,16 @@ export class ReplicaChain {
   }
 
   /** Takes back files that overtook a conflicting one, so that no restore puts them behind somebody else's. */
-  async #withdraw(
-    uploads: readonly Upload[],
-    conflict: ReplicaConflictError,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { client } = this.#options;
-    for (const { file } of uploads) {
-      try {
-        if (await isUploaded(client, file, signal))
-          await client.delete([level0Name(file.txid)], { signal });
-        this.#ahead.delete(file.txid);
-      } catch (error) {
-        conflict.leftovers.push({ file: level0Name(file.txid), error });
-      }
+  async #withdraw(conflict: ReplicaConflictError, signal: AbortSignal): Promise<void> {
+    const { client, local } = this.#options;
+    const position = conflict.file.maxTXID;
+    try {
+      const ours = await listOwnFiles(client, local, position, MAX_IN_FLIGHT, signal);
+      if (ours.length > 0) await client.delete(ours, { signal });
+      for (const { maxTXID } of ours) this.#ahead.delete(maxTXID);
+    } catch (error) {
+      // The conflict is what must be told; the next start takes them back.
+      conflict.withdrawalError = error;
     }
   }
 

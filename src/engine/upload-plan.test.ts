@@ -5,6 +5,7 @@ import type { LTXHeader } from "../formats/ltx/header.ts";
 import type { LTXFileInfo } from "../storage/replica-client.ts";
 import {
   chooseWitnesses,
+  findOvertakers,
   isSameState,
   nextBackoffMs,
   planStart,
@@ -247,6 +248,32 @@ test("chooseWitnesses() adds a higher level only where it reaches further", () =
       [0, 3n],
       [9, 7n],
     ],
+  );
+});
+
+test("findOvertakers() names our files behind somebody else's, and only those", () => {
+  const compare = (files: readonly [level: number, txid: number, equal: boolean][]): bigint[] =>
+    findOvertakers(files.map(([level, txid, equal]) => ({ file: info(level, txid), equal }))).map(
+      (file) => file.maxTXID,
+    );
+  assert.deepEqual(
+    compare([
+      [0, 4, true],
+      [0, 5, true],
+      [9, 7, false],
+    ]),
+    [],
+  );
+  assert.deepEqual(
+    compare([
+      [0, 4, true],
+      [0, 5, false],
+      [0, 6, true],
+      [0, 7, false],
+      [0, 8, true],
+      [1, 9, true],
+    ]),
+    [6n, 8n],
   );
 });
 

@@ -79,6 +79,19 @@ export function chooseWitnesses(local: LocalRun, remote: RemoteFiles): LTXFileIn
   return best === undefined || best.level === 0 ? witnesses : [...witnesses, best];
 }
 
+/**
+ * Level-0 files of ours that stand behind somebody else's: they were in flight together with one whose number was taken. No restore may put them
+ * together, so they are taken back.
+ */
+export function findOvertakers(comparisons: readonly Comparison[]): LTXFileInfo[] {
+  const level0 = comparisons.filter(({ file }) => file.level === 0);
+  const foreign = level0.find(({ equal }) => !equal);
+  if (foreign === undefined) return [];
+  return level0
+    .filter(({ file, equal }) => equal && file.maxTXID > foreign.file.maxTXID)
+    .map(({ file }) => file);
+}
+
 /** Greatest TXID in the store. */
 export function remoteMaxTXID(remote: RemoteFiles): TXID {
   return greatestTXID(remote.newest.map((file) => file?.maxTXID ?? 0n));

@@ -36,8 +36,8 @@ export class ReplicaConflictError extends Error {
   readonly file: LTXFileName;
   readonly ours: ConflictSide | undefined;
   readonly theirs: ConflictSide;
-  /** Files of ours behind the conflicting one that could not be taken back. */
-  readonly leftovers: { readonly file: LTXFileName; readonly error: unknown }[] = [];
+  /** Why files of ours behind the conflicting one could not be taken back. */
+  withdrawalError: unknown;
   readonly hint: string =
     "Another program writes to this replica path, or wrote to it from the same local state. Stop it, or give each its own path; then restart: " +
     "a full image above everything in the replica is taken";
@@ -135,10 +135,8 @@ export async function uploadSnapshot(
   signal: AbortSignal,
 ): Promise<number> {
   const name: LTXFileName = { level: SNAPSHOT_LEVEL, minTXID: 1n, maxTXID: file.txid };
-  const chunks = mergeLTX(
-    [{ minTXID: file.txid, maxTXID: file.txid, open: () => readLocalFile(file, signal) }],
-    { minTXID: 1n, signal },
-  );
+  const input = { minTXID: file.txid, maxTXID: file.txid, open: () => contentOf(file, signal) };
+  const chunks = mergeLTX([input], { minTXID: 1n, signal });
   try {
     const info = await client.write(
       name,
@@ -177,27 +175,38 @@ export async function checkSoleWriter(
   }
 }
 
-/** Whether the level-0 file of that TXID in the store is byte for byte ours, as far as size and checksum tell. */
-export async function isUploaded(
+/** Those of the first `limit` level-0 numbers above `position` whose files in the store are ours. */
+export async function listOwnFiles(
   client: ReplicaClient,
-  file: LocalLTXFile,
+  local: LocalLTX,
+  position: TXID,
+  limit: number,
   signal: AbortSignal,
-): Promise<boolean> {
-  return await isSameFile(
-    client,
-    file,
-    await findFile(client, level0Name(file.txid), signal),
-    signal,
-  );
+): Promise<LTXFileInfo[]> {
+  const own: LTXFileInfo[] = [];
+  for await (const file of client.list(0, { from: position + 1n, signal })) {
+    if (file.maxTXID > position + BigInt(limit)) break;
+    if (!local.has(file.maxTXID)) continue;
+    if (await isSameFile(client, local.read(file.maxTXID), file, signal)) own.push(file);
+  }
+  return own;
 }
 
-export function level0Name(txid: TXID): LTXFileName {
+function level0Name(txid: TXID): LTXFileName {
   return { level: 0, minTXID: txid, maxTXID: txid };
 }
 
 function bodyOf(file: LocalLTXFile): WriteBody {
   if (file.bytes !== undefined) return { kind: "bytes", bytes: file.bytes };
   return { kind: "file", path: file.path, sizeBytes: file.sizeBytes };
+}
+
+async function* contentOf(
+  file: LocalLTXFile,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (file.bytes === undefined) yield* readLocalFile(file, signal);
+  else yield file.bytes;
 }
 
 /** Two requests where a name is taken; the answer is rarely needed, so listings are not remembered. */

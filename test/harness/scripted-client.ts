@@ -13,8 +13,13 @@ import type { MemoryReplicaClient } from "../../src/storage/memory.ts";
 
 export type Operation = "open" | "conditionalWrites" | "list" | "read" | "write" | "delete";
 
-/** What a script may do to one write: nothing, fail before or after it took effect, or let it wait first. */
-export type WriteFate = "ok" | "fail" | "fail-after" | Promise<unknown>;
+/** What a script may do to one write: nothing, fail before or after it took effect, let it wait before or after that. */
+export type WriteFate =
+  | "ok"
+  | "fail"
+  | "fail-after"
+  | Promise<unknown>
+  | { readonly after: Promise<unknown> };
 
 export class ScriptedClient implements ReplicaClient {
   readonly inner: MemoryReplicaClient;
@@ -77,6 +82,7 @@ export class ScriptedClient implements ReplicaClient {
       if (fate instanceof Promise) await abortable(fate, options.signal);
       const info = await this.#store(file, body, options);
       if (fate === "fail-after") throw unavailable("write");
+      if (typeof fate === "object" && "after" in fate) await abortable(fate.after, options.signal);
       return info;
     } finally {
       this.inFlight--;
