@@ -30,6 +30,7 @@ export class MergeSource {
   #chunks: AsyncIterator<Uint8Array> | undefined;
   #header: LTXHeader | undefined;
   #atEnd = false;
+  #isClosed = false;
 
   // The batch: frames one after the other, and for each its page, its size and the CRC state after it.
   #frames = new Uint8Array(0);
@@ -86,7 +87,7 @@ export class MergeSource {
   async load(): Promise<void> {
     this.#chunks ??= this.#input.open()[Symbol.asyncIterator]();
     let isLoaded = this.#named(() => this.#loadBatch());
-    while (!isLoaded && !this.#atEnd) {
+    while (!isLoaded && !this.#atEnd && !this.#isClosed) {
       this.#signal?.throwIfAborted();
       const next = await this.#chunks.next();
       isLoaded = this.#named(() => this.#accept(next));
@@ -126,6 +127,7 @@ export class MergeSource {
 
   /** Closes the stream when it was not read to its end. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     if (!this.#atEnd) await this.#chunks?.return?.();
   }
 
