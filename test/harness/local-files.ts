@@ -1,8 +1,10 @@
 /** Fills a local level-0 folder with sample files. */
-import { writeSync } from "node:fs";
+import { mkdirSync, writeFileSync, writeSync } from "node:fs";
 import type { LocalLTX, LocalLTXOwner } from "../../src/engine/local-ltx.ts";
 import type { TXID } from "../../src/formats/ltx/txid.ts";
+import { formatLTXName } from "../../src/formats/ltx/layout.ts";
 import { sampleLTX } from "./sample-ltx.ts";
+import type { Scratch } from "./scratch.ts";
 import type { SampleFields, SampleLTX } from "./sample-ltx.ts";
 
 export const owner: LocalLTXOwner = {
@@ -38,4 +40,15 @@ export function publish(local: LocalLTX, sample: SampleLTX): void {
 export function publishRun(local: LocalLTX, last: TXID, first: TXID = 1n): void {
   for (let txid = first; txid <= last; txid++)
     publish(local, txid === 1n ? image(txid) : increment(txid));
+}
+
+/** A meta folder with image 1 and increments up to `last`, written without a LocalLTX and without waiting for the disk. */
+export function writeFolder(scratch: Scratch, last: TXID): string {
+  const folder = scratch.path("meta", "ltx", "0");
+  mkdirSync(folder, { recursive: true });
+  for (let txid = 1n; txid <= last; txid++) {
+    const { bytes } = txid === 1n ? image(txid) : increment(txid);
+    writeFileSync(`${folder}/${formatLTXName(txid, txid)}`, bytes);
+  }
+  return scratch.path("meta");
 }
