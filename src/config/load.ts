@@ -75,7 +75,8 @@ export function parseConfig(source: string, file: string, options: LoadOptions):
   const sink: ProblemSink = { typeErrors: [], errors: [], warnings: [...tree.warnings] };
   const config = buildConfig(tree.root, file, options, sink);
   const strictErrors = options.strict === true ? sink.warnings : [];
-  const errors = [...sink.typeErrors, ...inUpstreamOrder(sink.errors), ...strictErrors];
+  const typeErrors = sink.typeErrors.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0));
+  const errors = [...typeErrors, ...inUpstreamOrder(sink.errors), ...strictErrors];
   if (errors.length > 0) fail(errors);
   const unset = (expanded?.unset ?? []).map(({ name, line }) => unsetWarning(name, line));
   return {
