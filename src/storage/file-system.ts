@@ -1,4 +1,5 @@
 /** File system calls as the file replica needs them: durable, cleaned up after, and with errors of this layer. */
+import { statSync } from "node:fs";
 import type { Stats } from "node:fs";
 import * as fs from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
@@ -72,6 +73,15 @@ export async function statOrNull(path: string, action: string): Promise<Stats | 
     return await fs.stat(path);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return null;
+    throw fileError(action, path, error);
+  }
+}
+
+/** As `statOrNull()`, blocking the thread. */
+export function statNowOrNull(path: string, action: string): Stats | null {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) ?? null;
+  } catch (error) {
     throw fileError(action, path, error);
   }
 }

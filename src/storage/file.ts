@@ -14,6 +14,7 @@ import {
   readPieces,
   removeFile,
   removeLeftovers,
+  statNowOrNull,
   statOrNull,
   syncFolder,
   tempPathOf,
@@ -100,7 +101,7 @@ export class FileReplicaClient implements ReplicaClient {
   }
 
   async *list(level: number, options: ListOptions = {}): AsyncIterable<LTXFileInfo> {
-    const { signal, from = 0n } = options;
+    const { signal, from = 0n, mayBlock = false } = options;
     signal?.throwIfAborted();
     const folder = join(this.#root, levelFolder(level));
     const names: LTXFileName[] = [];
@@ -112,14 +113,19 @@ export class FileReplicaClient implements ReplicaClient {
     for (let start = 0; start < names.length; start += statsAtOnce) {
       signal?.throwIfAborted();
       const batch = names.slice(start, start + statsAtOnce);
-      const found = await Promise.all(
-        batch.map(async (file) => ({ file, stats: await statOrNull(this.#pathOf(file), "list") })),
-      );
-      for (const { file, stats } of found) {
+      const found = mayBlock
+        ? batch.map((file) => statNowOrNull(this.#pathOf(file), "list"))
+        : await Promise.all(batch.map(async (file) => statOrNull(this.#pathOf(file), "list")));
+      for (const [index, file] of batch.entries()) {
+        const stats = found[index];
         // Null: deleted since the folder was read.
         if (stats?.isFile() === true) yield writtenInfo(file, stats.size, modifiedAt(stats));
       }
     }
+  }
+
+  localPath(file: LTXFileName): string {
+    return this.#pathOf(file);
   }
 
   read(file: LTXFileName, options: OpenOptions = {}): AsyncIterable<Uint8Array> {

@@ -29,6 +29,8 @@ export interface ListOptions {
   readonly from?: TXID;
   /** Ask for header timestamps even where that costs a request per file. */
   readonly withTimestamps?: boolean;
+  /** This thread has nothing else to do: local system calls may block it, which is several times faster. */
+  readonly mayBlock?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -88,6 +90,8 @@ export interface ReplicaClient extends AsyncDisposable {
    * A stream that ends before `length` bytes although the file is longer is an error, never a short success.
    */
   read(file: LTXFileName, options?: OpenOptions): AsyncIterable<Uint8Array>;
+  /** Where the file lies on this machine, for a place that keeps it there as it is: it may be read directly. */
+  localPath?(file: LTXFileName): string | undefined;
   /** Writes one file atomically and returns what a listing would say of it. */
   write(file: LTXFileName, body: WriteBody, options: WriteOptions): Promise<LTXFileInfo>;
   /** Deletes files; missing ones count as deleted. */

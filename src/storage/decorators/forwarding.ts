@@ -49,6 +49,10 @@ export class ForwardingClient implements ReplicaClient {
     return this.inner.read(file, options);
   }
 
+  localPath(file: LTXFileName): string | undefined {
+    return this.inner.localPath?.(file);
+  }
+
   async write(file: LTXFileName, body: WriteBody, options: WriteOptions): Promise<LTXFileInfo> {
     return this.inner.write(file, body, options);
   }

@@ -24,13 +24,19 @@ export function codeOf(error: unknown): string | undefined {
 }
 
 /**
- * Maps any failure of a request. `action` names what was tried: `read "a/0000/….ltx"`. Aborts and StorageErrors pass.
+ * Maps any failure of a request. `action` names what was tried: `read "a/0000/….ltx"`; `meetsTLS`: it was a plain http
+ * request to a TLS server. Aborts and StorageErrors pass.
  */
-export function toStorageError(action: string, error: unknown, settings: S3Settings): unknown {
+export function toStorageError(
+  action: string,
+  error: unknown,
+  settings: S3Settings,
+  meetsTLS = false,
+): unknown {
   if (error instanceof StorageError || !(error instanceof Error)) return error;
   const failure = readFailure(error);
-  const kind = kindOf(failure, error);
-  const hint = hintFor(failure, error, settings);
+  const kind = meetsTLS ? "misconfigured" : kindOf(failure);
+  const hint = meetsTLS ? tlsHint(settings) : hintFor(failure, error, settings);
   const state = describe(failure, settings);
   return new StorageError(kind, `Cannot ${action} at ${placeName(settings)}: ${state}`, {
     cause: error,
@@ -109,11 +115,11 @@ const KIND_OF_CODE: Readonly<Record<string, StorageErrorKind>> = {
   EPROTO: "misconfigured",
 };
 
-function kindOf({ code, status }: S3Failure, error: Error): StorageErrorKind {
+function kindOf({ code, status }: S3Failure): StorageErrorKind {
   const known = code === undefined ? undefined : KIND_OF_CODE[code];
-  if (known !== undefined) return meetsTLS(error) ? "misconfigured" : known;
+  if (known !== undefined) return known;
   // No reply: the connection broke, or what came was not HTTP.
-  if (status === undefined) return meetsTLS(error) ? "misconfigured" : "unavailable";
+  if (status === undefined) return "unavailable";
   if (status === 404) return "not-found";
   if (status === 412) return "exists";
   if (status === 401 || status === 403) return "denied";
@@ -153,9 +159,6 @@ const MEANING: Readonly<Record<string, string>> = {
 /** What a person can do about it. */
 function hintFor(failure: S3Failure, error: Error, settings: S3Settings): string | undefined {
   const { code, region, status } = failure;
-  if (meetsTLS(error)) {
-    return `The server at ${settings.endpoint} seems to speak TLS: write ${settings.endpoint?.replace(/^http:/, "https:")}`;
-  }
   if (code === "EPROTO" && /wrong version number|packet length too long/i.test(error.message)) {
     return `The server at ${settings.endpoint} seems to speak plain http: write ${settings.endpoint?.replace(/^https:/, "http:")}`;
   }
@@ -179,13 +182,13 @@ function hintFor(failure: S3Failure, error: Error, settings: S3Settings): string
   return undefined;
 }
 
-/** A plain http request that was answered by a TLS server: with a TLS alert, or with a 400 that says so. */
-function meetsTLS(error: Error): boolean {
-  const { code, rawPacket } = error as Error & { code?: unknown; rawPacket?: unknown };
-  if (typeof code === "string" && code.startsWith("HPE_") && rawPacket instanceof Uint8Array) {
-    return rawPacket[0] === 0x15 || rawPacket[0] === 0x16;
-  }
-  return /plain HTTP request was sent to HTTPS|HTTP request to an HTTPS server/i.test(
-    error.message,
-  );
+function tlsHint({ endpoint }: S3Settings): string {
+  return `The server at ${endpoint} seems to speak TLS: write ${endpoint?.replace(/^http:/, "https:")}`;
+}
+
+/** Whether a connection was closed without an answer, or answered with something that is no HTTP. */
+export function isBrokenConnection(error: unknown): boolean {
+  const { code, status, message } = readFailure(error);
+  if (status === 400) return /HTTP request.* HTTPS/i.test(message);
+  return status === undefined && /^(?:ECONNRESET|EPIPE|HPE_.*)$/.test(code ?? "");
 }

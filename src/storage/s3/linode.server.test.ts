@@ -33,19 +33,6 @@ void suite("a bucket under its Linode name", { skip }, () => {
     await ceph[Symbol.asyncDispose]();
   });
 
-  async function writeListRead(client: ReplicaClient, text: string): Promise<void> {
-    const bytes = Buffer.from(text);
-    await client.write(file, { kind: "bytes", bytes }, { createdAt, ifAbsent: true });
-    const listed = [];
-    for await (const found of client.list(0, { withTimestamps: true })) listed.push(found);
-    assert.deepEqual(listed, [{ ...file, sizeBytes: bytes.length, createdAt }]);
-    const chunks = [];
-    for await (const chunk of client.read(file)) chunks.push(chunk);
-    assert.equal(Buffer.concat(chunks).toString(), text);
-    await client.delete([file]);
-    for await (const found of client.list(0)) assert.fail(`${found.minTXID} is still there`);
-  }
-
   test("works by URL with LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY alone", async () => {
     const { options } = parseReplicaURL(`s3://${ceph.bucket}.us-east-1.linodeobjects.com/db`);
     await using client = await openReplicaClient(options as ReplicaOptions, { environment });
@@ -155,3 +142,16 @@ void suite("a bucket under its Linode name", { skip }, () => {
     await client.delete([file]);
   });
 });
+
+async function writeListRead(client: ReplicaClient, text: string): Promise<void> {
+  const bytes = Buffer.from(text);
+  await client.write(file, { kind: "bytes", bytes }, { createdAt, ifAbsent: true });
+  const listed = [];
+  for await (const found of client.list(0, { withTimestamps: true })) listed.push(found);
+  assert.deepEqual(listed, [{ ...file, sizeBytes: bytes.length, createdAt }]);
+  const chunks = [];
+  for await (const chunk of client.read(file)) chunks.push(chunk);
+  assert.equal(Buffer.concat(chunks).toString(), text);
+  await client.delete([file]);
+  for await (const found of client.list(0)) assert.fail(`${found.minTXID} is still there`);
+}

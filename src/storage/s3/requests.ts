@@ -8,8 +8,9 @@ import { withAttempts } from "../backoff.ts";
 import type { Backoff } from "../backoff.ts";
 import { isStorageError } from "../replica-client.ts";
 import { lookupCredentials } from "./credentials.ts";
-import { regionInReply, toStorageError } from "./errors.ts";
+import { isBrokenConnection, regionInReply, toStorageError } from "./errors.ts";
 import type { Environment, S3Settings } from "./settings.ts";
+import { speaksTLS } from "./tls-check.ts";
 import { createTransport } from "./transport.ts";
 
 /** As upstream: ten attempts, waits of up to 20 s, and no quota that an outage could use up. */
@@ -37,6 +38,7 @@ export class S3Requests {
   readonly #credentials: NonNullable<S3ClientConfig["credentials"]>;
   #region: string;
   #regionChanges = 0;
+  #hasAnswered = false;
   #client: S3Client;
 
   constructor(settings: S3Settings, options: S3RequestsOptions) {
@@ -78,7 +80,8 @@ export class S3Requests {
     } catch (error) {
       signal?.throwIfAborted();
       if (this.#followRegion(error)) return this.attempt(action, call, signal);
-      throw toStorageError(action, error, this.settings);
+      const meetsTLS = await this.#meetsTLS(error);
+      throw toStorageError(action, error, this.settings, meetsTLS);
     }
   }
 
@@ -87,7 +90,9 @@ export class S3Requests {
     signal?.throwIfAborted();
     const options = signal === undefined ? {} : { abortSignal: signal };
     try {
-      return await raceAbort(call(this.#client, options), signal);
+      const reply = await raceAbort(call(this.#client, options), signal);
+      this.#hasAnswered = true;
+      return reply;
     } catch (error) {
       // The SDK reports an abort with an error of its own.
       signal?.throwIfAborted();
@@ -107,6 +112,13 @@ export class S3Requests {
     this.#regionChanges += 1;
     this.region = region;
     return true;
+  }
+
+  /** Whether a plain http request failed because the server speaks TLS. Asked only of servers that never answered. */
+  async #meetsTLS(error: unknown): Promise<boolean> {
+    const { endpoint } = this.settings;
+    if (this.#hasAnswered || endpoint?.startsWith("http://") !== true) return false;
+    return isBrokenConnection(error) && speaksTLS(endpoint);
   }
 
   #createClient(): S3Client {
