@@ -30,12 +30,13 @@ export interface StartOptions {
   readonly cwd?: string;
 }
 
-/** The program that this run of the tests drives: `LITESTREAM_PROGRAM=ours` (default) or `peer`. */
+/** The program that this run of the tests drives: `LITESTREAM_PROGRAM=ours` (default), `peer`, or the path of a script of ours. */
 export function programUnderTest(): Program {
   const choice = process.env["LITESTREAM_PROGRAM"] ?? "ours";
   if (choice === "ours") return ours();
   if (choice === "peer") return peer();
-  throw new Error(`LITESTREAM_PROGRAM must be "ours" or "peer", not "${choice}"`);
+  if (!existsSync(choice)) throw new Error(`LITESTREAM_PROGRAM must be "ours", "peer" or a script, not "${choice}"`);
+  return { name: choice, command: [process.execPath, choice], isPeer: false };
 }
 
 export function ours(): Program {
