@@ -10,7 +10,7 @@ import type { LTXFileInfo, LTXFileName, ReplicaClient } from "../storage/replica
 import type { RestoreOutput } from "./restore-output.ts";
 import { DatabasePages, GrowthCheck } from "./restore-pages.ts";
 import type { WriteAt } from "./restore-pages.ts";
-import { fetchFiles } from "./restore-reader.ts";
+import { fetchFiles, readLocalFile } from "./restore-reader.ts";
 
 /** Bytes of input after which other work of the process gets its turn. */
 const sliceBytes = 4 * 1024 * 1024;
@@ -66,33 +66,24 @@ export async function applyChain(
   output: RestoreOutput,
   options: ChainOptions,
 ): Promise<ChainResult> {
-  const { parallelism, signal, onProgress } = options;
-  const newestFirst = files.toReversed();
-  const bytesTotal = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  const { signal } = options;
+  const progress = new Progress(files, options);
   const state = new ChainState(output);
-  let filesDone = 0;
-  let bytesRead = 0;
-  let bytesUntilYield = sliceBytes;
-  for await (const { file, chunks } of fetchFiles(client, newestFirst, { parallelism, signal })) {
+  const newestFirst = files.toReversed();
+  for await (const { file, input } of openFiles(client, newestFirst, options)) {
     const reader = state.openFile(file);
     await wrapFailure(file, async () => {
-      for await (const chunk of chunks) {
+      for await (const byteCount of input(reader)) {
         signal?.throwIfAborted();
-        reader.push(chunk);
-        bytesRead += chunk.length;
-        bytesUntilYield -= chunk.length;
-        if (bytesUntilYield > 0) continue;
-        onProgress?.({ filesDone, filesTotal: files.length, bytesRead, bytesTotal });
-        bytesUntilYield = sliceBytes;
-        await setImmediate();
+        if (progress.add(byteCount)) await setImmediate();
       }
       reader.end();
     });
-    filesDone += 1;
-    onProgress?.({ filesDone, filesTotal: files.length, bytesRead, bytesTotal });
+    progress.endFile();
     if (state.isComplete) break;
   }
   const { commit, pageSize } = state.finish();
+  const { filesDone, bytesRead } = progress;
   return { pageCount: commit, pageSize, filesRead: filesDone, bytesRead };
 }
 
@@ -101,8 +92,83 @@ export function describeFile({ level, minTXID, maxTXID }: LTXFileName): string {
   return `level ${level} file ${formatLTXName(minTXID, maxTXID)}`;
 }
 
+/** Counts, reports, and says when other work of the process should get its turn. */
+class Progress {
+  filesDone = 0;
+  bytesRead = 0;
+  readonly #files: readonly LTXFileInfo[];
+  readonly #bytesTotal: number;
+  readonly #report: ChainOptions["onProgress"];
+  #untilTurn = sliceBytes;
+
+  constructor(files: readonly LTXFileInfo[], { onProgress }: ChainOptions) {
+    this.#files = files;
+    this.#bytesTotal = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+    this.#report = onProgress;
+  }
+
+  /** Whether a slice of work is done. */
+  add(byteCount: number): boolean {
+    this.bytesRead += byteCount;
+    this.#untilTurn -= byteCount;
+    if (this.#untilTurn > 0) return false;
+    this.#untilTurn = sliceBytes;
+    this.#tell();
+    return true;
+  }
+
+  endFile(): void {
+    this.filesDone += 1;
+    this.#tell();
+  }
+
+  #tell(): void {
+    const { filesDone, bytesRead } = this;
+    const filesTotal = this.#files.length;
+    this.#report?.({ filesDone, filesTotal, bytesRead, bytesTotal: this.#bytesTotal });
+  }
+}
+
+/** A file whose bytes go to a reader, piece by piece; gives the size of each. */
+interface OpenedFile {
+  readonly file: LTXFileInfo;
+  readonly input: (reader: FileReader) => AsyncIterable<number> | Iterable<number>;
+}
+
+/** Files on this machine are read straight into the decoder's memory, others fetched ahead of need. */
+async function* openFiles(
+  client: ReplicaClient,
+  files: readonly LTXFileInfo[],
+  { parallelism, signal }: ChainOptions,
+): AsyncGenerator<OpenedFile, void> {
+  const paths = files.map((file) => client.localPath?.(file));
+  if (paths.every((path) => path !== undefined)) {
+    for (const [index, file] of files.entries()) {
+      const path = paths[index] ?? "";
+      yield { file, input: (reader) => readLocalFile(path, reader) };
+    }
+    return;
+  }
+  for await (const { file, chunks } of fetchFiles(client, files, { parallelism, signal })) {
+    yield { file, input: (reader) => pushChunks(chunks, reader) };
+  }
+}
+
+async function* pushChunks(
+  chunks: AsyncIterable<Uint8Array>,
+  reader: FileReader,
+): AsyncGenerator<number, void> {
+  for await (const chunk of chunks) {
+    reader.push(chunk);
+    yield chunk.length;
+  }
+}
+
+/** Where the bytes of one file go. */
 interface FileReader {
   push(chunk: Uint8Array): void;
+  /** Lets `fill` put bytes into the decoder's memory and say how many; returns that. */
+  fill(fill: (memory: Uint8Array) => number): number;
   end(): void;
 }
 
@@ -136,6 +202,12 @@ class ChainState {
       push: (chunk) => {
         decoder.push(chunk);
         readPages();
+      },
+      fill: (fill) => {
+        const byteCount = fill(decoder.buffer());
+        decoder.filled(byteCount);
+        readPages();
+        return byteCount;
       },
       end: () => {
         const { header } = decoder.end();

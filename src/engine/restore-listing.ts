@@ -36,6 +36,7 @@ async function listForRestore(
   { isExcluded = () => false, signal }: RestoreListingOptions,
 ): Promise<LTXFileInfo[]> {
   const common: ListOptions = {
+    mayBlock: true,
     withTimestamps: target.kind === "timestamp",
     ...(signal === undefined ? {} : { signal }),
   };

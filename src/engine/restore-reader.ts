@@ -1,10 +1,46 @@
 /** Fetches the files of a chain, several requests at a time, and hands them out in order. */
+import { closeSync, openSync, readSync } from "node:fs";
+import { StorageError } from "../storage/replica-client.ts";
 import type { LTXFileInfo, OpenOptions, ReplicaClient } from "../storage/replica-client.ts";
 
 /** Files up to this size are fetched by one request, larger ones in ranges of it. */
 const pieceBytes = 2 * 1024 * 1024;
 /** What may be on its way or waiting at a time. */
 const aheadBytes = 16 * 1024 * 1024;
+
+/** Puts bytes into memory that somebody else chooses and says how many. */
+export interface MemoryFiller {
+  fill(fill: (memory: Uint8Array) => number): number;
+}
+
+/**
+ * Reads a file of this machine, blocking the thread, and gives the size of each piece. StorageErrors as of a
+ * ReplicaClient.
+ */
+export function* readLocalFile(path: string, target: MemoryFiller): Generator<number, void> {
+  const fd = local("open", path, () => openSync(path, "r"));
+  try {
+    for (;;) {
+      const read = (memory: Uint8Array): number =>
+        local("read", path, () => readSync(fd, memory, 0, memory.length, null));
+      const byteCount = target.fill(read);
+      if (byteCount === 0) return;
+      yield byteCount;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function local<T>(action: string, path: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    const kind = code === "ENOENT" ? "not-found" : code === "EACCES" ? "denied" : "unavailable";
+    throw new StorageError(kind, `Cannot ${action} "${path}": ${message}`, { cause: error, code });
+  }
+}
 
 /** The bytes of one file, in order. To be consumed before the next file is asked for. */
 export interface FetchedFile {
