@@ -88,6 +88,5 @@ function startError(program: string, error: NodeJS.ErrnoException): UsageError {
         ? "no such file or directory"
         : "executable file not found in $PATH"
       : error.message;
-  const message = `cannot start exec command: exec: ${JSON.stringify(program)}: ${why}`;
-  return new UsageError(message, { cause: error });
+  return new UsageError(`cannot start exec command: exec: ${JSON.stringify(program)}: ${why}`);
 }

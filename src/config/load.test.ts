@@ -457,12 +457,13 @@ test("parseConfig() takes LITESTREAM_S3_ENDPOINT where no endpoint is named", ()
   assert.equal(of("s3://b/x?endpoint=https://e.example"), "https://e.example");
 });
 
+function replicaNames(replicas: string): unknown {
+  const [database] = parse(`dbs: [{path: a.db, replicas: ${replicas}}]`).databases;
+  return database?.replicas.map(({ name }) => name);
+}
+
 test("parseConfig() takes several replicas and names them apart", () => {
-  const names = (replicas: string): unknown =>
-    parse(`dbs: [{path: a.db, replicas: ${replicas}}]`).databases[0]?.replicas.map(
-      ({ name }) => name,
-    );
-  assert.deepEqual(names("[{path: /1}, {path: /2}, {path: /3, name: file-2}]"), [
+  assert.deepEqual(replicaNames("[{path: /1}, {path: /2}, {path: /3, name: file-2}]"), [
     "file",
     "file-3",
     "file-2",
@@ -491,12 +492,17 @@ test("parseConfig() merges entries of one path that agree, and refuses others", 
   );
 });
 
+function twoDatabases(one: string, two: string): string {
+  return `dbs: [{path: a.db, replica: ${one}}, {path: b.db, replica: ${two}}]`;
+}
+
 test("parseConfig() refuses two databases in one place", () => {
-  const text = (one: string, two: string): string =>
-    `dbs: [{path: a.db, replica: ${one}}, {path: b.db, replica: ${two}}]`;
-  assert.match(failure(text("{path: /r}", "{url: 'file:///r'}")), /same destination file:\/\/\/r/);
   assert.match(
-    failure(text("{type: s3, bucket: b, path: x}", "{url: 's3://b/x/'}")),
+    failure(twoDatabases("{path: /r}", "{url: 'file:///r'}")),
+    /same destination file:\/\/\/r/,
+  );
+  assert.match(
+    failure(twoDatabases("{type: s3, bucket: b, path: x}", "{url: 's3://b/x/'}")),
     /same destination s3:\/\/b\/x/,
   );
   assert.match(
