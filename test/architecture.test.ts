@@ -12,7 +12,7 @@ const allowed: Record<string, readonly string[]> = {
   sqlite: ["formats"],
   storage: ["formats"],
   engine: ["formats", "sqlite", "storage/replica-client.ts"],
-  service: ["formats", "storage", "engine"],
+  service: ["formats", "sqlite", "storage", "engine"],
   config: ["formats", "sqlite", "storage", "engine", "service"],
   cli: ["formats", "sqlite", "storage", "engine", "service", "config"],
 };
