@@ -145,7 +145,7 @@ async function* openFiles(
   if (paths.every((path) => path !== undefined)) {
     for (const [index, file] of files.entries()) {
       const path = paths[index] ?? "";
-      yield { file, input: (reader) => readLocalFile(path, reader) };
+      yield { file, input: (reader) => readLocalFile(path, file.sizeBytes, reader) };
     }
     return;
   }

@@ -14,18 +14,27 @@ export interface MemoryFiller {
 }
 
 /**
- * Reads a file of this machine, blocking the thread, and gives the size of each piece. StorageErrors as of a
- * ReplicaClient.
+ * Reads a file of this machine, blocking the thread, and gives the size of each piece. `sizeBytes` is what
+ * the listing says. StorageErrors as of a ReplicaClient.
  */
-export function* readLocalFile(path: string, target: MemoryFiller): Generator<number, void> {
+export function* readLocalFile(
+  path: string,
+  sizeBytes: number,
+  target: MemoryFiller,
+): Generator<number, void> {
   const fd = local("open", path, () => openSync(path, "r"));
   try {
-    for (;;) {
-      const read = (memory: Uint8Array): number =>
-        local("read", path, () => readSync(fd, memory, 0, memory.length, null));
-      const byteCount = target.fill(read);
-      if (byteCount === 0) return;
-      yield byteCount;
+    for (let left = sizeBytes; ;) {
+      let isFull = false;
+      const byteCount = target.fill((memory) => {
+        const count = local("read", path, () => readSync(fd, memory, 0, memory.length, null));
+        isFull = count === memory.length;
+        return count;
+      });
+      left -= byteCount;
+      if (byteCount > 0) yield byteCount;
+      // Whatever the listing said, the file is read to its end, which shows in a read that does not fill the memory.
+      if (byteCount === 0 || (left <= 0 && !isFull)) return;
     }
   } finally {
     closeSync(fd);
