@@ -337,20 +337,31 @@ test("Replica takes back files that overtook a conflicting one", async () => {
 test("Replica.retry after a conflict asks for an image above everything", async () => {
   await using scene = new ReplicaScene("retry");
   publishRun(scene.local, 2n);
-  scene.put(0, 2n, 2n, increment(2n, { pages: new Map([[3, 3]]) }).bytes);
-  scene.client.onRequest = () => {};
-  await scene.replica.start(never);
-  assert.equal(scene.replica.imageRequest?.kind, "diverged");
-  assert.equal(scene.replica.status.state, "waiting");
   scene.run();
+  await scene.clock.settle();
+  scene.put(0, 3n, 3n, increment(3n, { pages: new Map([[3, 3]]) }).bytes);
+  scene.write(increment(3n));
+  await scene.clock.settle();
+  assert.equal(scene.replica.status.state, "conflict");
   scene.replica.retry();
   await scene.clock.settle();
-  assert.deepEqual(
-    scene.imageRequests.map(({ kind, nextTXID }) => [kind, nextTXID]),
-    [["diverged", 3n]],
-  );
+  const requests = scene.imageRequests.map(({ kind, nextTXID }) => [kind, nextTXID]);
+  assert.deepEqual(requests, [["diverged", 4n]]);
+  assert.deepEqual([scene.replica.status.state, scene.replica.position], ["waiting", 0n]);
+  const writes = scene.client.counts.write;
   await scene.clock.advance(60_000);
-  assert.equal(scene.client.counts.write, 0, "nothing is sent before the image is there");
+  assert.equal(scene.client.counts.write, writes, "nothing is sent before the image is there");
+});
+
+test("Replica takes back at its start what overtook somebody else's file in an earlier run", async () => {
+  await using scene = new ReplicaScene("overtakers");
+  publishRun(scene.local, 5n);
+  for (const txid of [1n, 3n, 4n]) {
+    scene.put(0, txid, txid, (txid === 1n ? image(1n) : increment(txid)).bytes);
+  }
+  scene.put(0, 2n, 2n, image(2n).bytes);
+  const plan = await scene.replica.start(never);
+  assert.deepEqual([plan.kind, scene.stored()], ["diverged", ["0/1", "0/2"]]);
 });
 
 test("Replica starts a new chain with the image it asked for: level 0 first, then its snapshot (R7)", async () => {
