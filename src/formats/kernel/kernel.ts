@@ -79,3 +79,8 @@ export function kernel(): Kernel {
   shared ??= createWASMKernel() ?? createReferenceKernel();
   return shared;
 }
+
+/** Makes this thread use a certain kernel, for tests and benchmarks; undefined = the best one. */
+export function useKernel(replacement: Kernel | undefined): void {
+  shared = replacement;
+}
