@@ -19,6 +19,9 @@ export type ApplicationRequest =
     }
   /** Runs SQL; replies with the first row of the last statement. */
   | { readonly kind: "sql"; readonly sql: string }
+  /** Works on a database that another application created. */
+  | { readonly kind: "attach"; readonly path: string }
+  | { readonly kind: "close" }
   /** Brings everything into the database file and leaves no connection open. */
   | { readonly kind: "flatten" };
 
@@ -52,6 +55,14 @@ function carryOut(request: ApplicationRequest): unknown {
       return undefined;
     case "sql":
       return open().prepare(request.sql).get();
+    case "attach":
+      path = request.path;
+      database = null;
+      return undefined;
+    case "close":
+      database?.close();
+      database = null;
+      return undefined;
     case "flatten":
       flatten();
       return undefined;
