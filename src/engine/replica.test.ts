@@ -13,9 +13,10 @@ import { ReplicaScene } from "../../test/harness/replica-scene.ts";
 import { Scratch } from "../../test/harness/scratch.ts";
 import { unavailable } from "../../test/harness/scripted-client.ts";
 import { until } from "../../test/harness/wait.ts";
+import { verifyLTX } from "../formats/ltx/decoder.ts";
 import { LocalDiskError } from "./local-disk-error.ts";
 import { LocalLTX } from "./local-ltx.ts";
-import { ReplicaConflictError } from "./upload.ts";
+import { MAX_BODY_IN_MEMORY, ReplicaConflictError } from "./upload.ts";
 
 const never = new AbortController().signal;
 
@@ -384,6 +385,24 @@ test("Replica starts a new chain with the image it asked for: level 0 first, the
     .eventTypes()
     .filter((type) => type === "ltx-uploaded" || type === "snapshot-written");
   assert.deepEqual(order, ["ltx-uploaded", "snapshot-written", "ltx-uploaded"]);
+});
+
+test("Replica sends a large image from the disk, and its snapshot is a valid file of the same pages", async () => {
+  await using scene = new ReplicaScene("large");
+  const pages = new Map(Array.from({ length: 20 }, (_, i) => [i + 1, i]));
+  const sample = image(7n, { pages, commit: 20, pageSize: 65_536 });
+  assert.ok(sample.bytes.length > MAX_BODY_IN_MEMORY);
+  scene.write(sample);
+  await scene.replica.flush(never);
+  assert.deepEqual([scene.stored(), scene.replica.position], [["0/7", "9/1-7"], 7n]);
+  const [level0, snapshot] = [...scene.client.inner.objects.values()];
+  assert.deepEqual(level0?.bytes, sample.bytes);
+  const summary = verifyLTX([snapshot?.bytes ?? new Uint8Array()]);
+  assert.deepEqual(
+    [summary.header.minTXID, summary.header.maxTXID, summary.pageCount],
+    [1n, 7n, 20],
+  );
+  assert.equal(summary.header.timestampMs, sample.header.timestampMs);
 });
 
 test("Replica counts a new chain only when its snapshot is there, and repeats it after a restart", async () => {

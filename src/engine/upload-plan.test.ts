@@ -203,7 +203,13 @@ const cases: readonly {
     name: "the snapshot of the image is there, its level-0 file is not",
     local: localRun(8, 9),
     remote: remoteFiles([], { 9: 8 }),
-    expect: { kind: "continue", position: 8n },
+    expect: { kind: "continue", position: 7n },
+  },
+  {
+    name: "level 0 lags behind a snapshot",
+    local: localRun(1, 9),
+    remote: remoteFiles(range(1, 5), { 9: 8 }),
+    expect: { kind: "continue", position: 5n },
   },
   {
     name: "nothing in common to compare",
@@ -251,13 +257,14 @@ test("chooseWitnesses() adds a higher level only where it reaches further", () =
   );
 });
 
+function overtakers(files: readonly [level: number, txid: number, equal: boolean][]): bigint[] {
+  const comparisons = files.map(([level, txid, equal]) => ({ file: info(level, txid), equal }));
+  return findOvertakers(comparisons).map((file) => file.maxTXID);
+}
+
 test("findOvertakers() names our files behind somebody else's, and only those", () => {
-  const compare = (files: readonly [level: number, txid: number, equal: boolean][]): bigint[] =>
-    findOvertakers(files.map(([level, txid, equal]) => ({ file: info(level, txid), equal }))).map(
-      (file) => file.maxTXID,
-    );
   assert.deepEqual(
-    compare([
+    overtakers([
       [0, 4, true],
       [0, 5, true],
       [9, 7, false],
@@ -265,7 +272,7 @@ test("findOvertakers() names our files behind somebody else's, and only those", 
     [],
   );
   assert.deepEqual(
-    compare([
+    overtakers([
       [0, 4, true],
       [0, 5, false],
       [0, 6, true],

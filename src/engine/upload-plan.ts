@@ -3,6 +3,7 @@
  * starts a new chain, and how long to wait after an error. Pure.
  */
 import type { LTXHeader } from "../formats/ltx/header.ts";
+import { SNAPSHOT_LEVEL } from "../formats/ltx/layout.ts";
 import { formatTXID } from "../formats/ltx/txid.ts";
 import type { TXID } from "../formats/ltx/txid.ts";
 import type { LTXFileInfo } from "../storage/replica-client.ts";
@@ -201,7 +202,8 @@ function findDivergence(remoteMax: TXID, comparisons: readonly Comparison[]): Ob
 }
 
 function findGap(local: LocalRun, remote: RemoteFiles): Obstacle | undefined {
-  const covered = coveredTXID(local, remote);
+  const snapshot = remote.newest[SNAPSHOT_LEVEL]?.maxTXID ?? 0n;
+  const covered = greatestTXID([snapshot, continuedTXID(local, remote)]);
   if (covered >= local.oldestTXID - 1n) return undefined;
   const end = covered === 0n ? "holds nothing" : `ends at ${formatTXID(covered)}`;
   return {
@@ -210,9 +212,10 @@ function findGap(local: LocalRun, remote: RemoteFiles): Obstacle | undefined {
   };
 }
 
-/** How far the store is known to hold everything, by its higher levels and by the file before the local run. */
-function coveredTXID(local: LocalRun, remote: RemoteFiles): TXID {
-  const compacted = greatestTXID(remote.newest.slice(1).map((file) => file?.maxTXID ?? 0n));
+/** How far the store is known to hold the whole history, by its compactions and by the file before the local run. */
+function continuedTXID(local: LocalRun, remote: RemoteFiles): TXID {
+  const compactions = remote.newest.slice(1, SNAPSHOT_LEVEL);
+  const compacted = greatestTXID(compactions.map((file) => file?.maxTXID ?? 0n));
   // Local files are only deleted once the store has them and all before, so the one before the run stands for the rest.
   const before = local.oldestTXID - 1n;
   const isThere = remote.level0.some((file) => file.maxTXID === before);
@@ -221,7 +224,8 @@ function coveredTXID(local: LocalRun, remote: RemoteFiles): TXID {
 
 function planContinue(local: LocalRun, remote: RemoteFiles): StartPlan {
   const present = new Set(remote.level0.map((file) => file.maxTXID));
-  let position = coveredTXID(local, remote);
+  // A snapshot holds one state, not the history up to it: what it spans is still uploaded where there are local files.
+  let position = greatestTXID([local.oldestTXID - 1n, continuedTXID(local, remote)]);
   while (present.has(position + 1n)) position++;
   const ahead = [...present].filter((txid) => txid > position);
   const reason =
