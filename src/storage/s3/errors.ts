@@ -123,6 +123,7 @@ function kindOf({ code, status }: S3Failure): StorageErrorKind {
   if (status === 404) return "not-found";
   if (status === 412) return "exists";
   if (status === 401 || status === 403) return "denied";
+  if (status === 501) return "misconfigured";
   if (status === 408 || status === 425 || status === 429 || status >= 500) return "unavailable";
   // A 2xx whose body could not be understood.
   if (status < 300) return "corrupt";

@@ -110,45 +110,47 @@ export class S3Objects {
   async *get(key: string, options: OpenOptions = {}): AsyncGenerator<Uint8Array, void> {
     const { offset = 0, length = Infinity, signal } = options;
     const action = `read "${key}"`;
-    const range = rangeHeader(offset, length);
-    const found = await this.#openBody(action, key, range, signal);
+    const found = await this.#openBody(action, key, rangeHeader(offset, length), signal);
     // Nothing at or after `offset`.
     if (found === null) return;
-    const { body, sizeBytes, isWhole } = found;
-    // A store that ignores ranges sends everything: leave out what was not asked for.
-    let skip = isWhole ? offset : 0;
+    const { body, expectedBytes } = found;
+    let skip = found.firstByte === 0 ? offset : 0;
     let left = length;
     let received = 0;
+    if (skip === 0 && found.firstByte !== offset) {
+      throw this.#corrupt(
+        action,
+        `byte ${offset} was asked for, and byte ${found.firstByte} given`,
+      );
+    }
     try {
       for await (const chunk of abortable(body, signal)) {
         received += chunk.length;
+        // A store that ignores ranges sends everything: leave out what was not asked for.
         const wanted = chunk.subarray(skip, skip + left);
         skip = Math.max(0, skip - chunk.length);
         left -= wanted.length;
         if (wanted.length > 0) yield wanted;
-        if (left === 0) return;
+        if (left <= 0) return;
       }
     } catch (error) {
       signal?.throwIfAborted();
       throw toStorageError(action, error, this.#requests.settings);
     }
-    if (sizeBytes === undefined || received === sizeBytes) return;
+    if (expectedBytes === undefined || received >= expectedBytes) return;
     throw new StorageError(
       "unavailable",
-      `Cannot ${action} at ${placeName(this.#requests.settings)}: it ended after ${received} of ${sizeBytes} bytes`,
+      `Cannot ${action} at ${placeName(this.#requests.settings)}: it ended after ${received} of ${expectedBytes} bytes`,
     );
   }
 
+  /** Null: the range begins at or after the end of the object. */
   async #openBody(
     action: string,
     key: string,
     range: string | undefined,
     signal: AbortSignal | undefined,
-  ): Promise<{
-    body: AsyncIterable<Uint8Array>;
-    sizeBytes: number | undefined;
-    isWhole: boolean;
-  } | null> {
+  ): Promise<S3Body | null> {
     try {
       // One attempt: whoever resumes broken reads counts this one among them.
       const reply = await this.#requests.attempt(
@@ -167,8 +169,7 @@ export class S3Objects {
       );
       const body = reply.Body as AsyncIterable<Uint8Array> | undefined;
       if (body === undefined) throw this.#corrupt(action, "the reply has no body");
-      const isWhole = range === undefined || reply.ContentRange === undefined;
-      return { body, sizeBytes: reply.ContentLength, isWhole };
+      return { body, ...readRange(range, reply.ContentRange, reply.ContentLength) };
     } catch (error) {
       if (codeOf(error) === "InvalidRange" || codeOf(error) === "416") return null;
       throw error;
@@ -369,6 +370,28 @@ export class S3Objects {
       `Cannot ${action} at ${placeName(this.#requests.settings)}: ${what}`,
     );
   }
+}
+
+interface S3Body {
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Where in the object the body starts. */
+  readonly firstByte: number;
+  /** How many bytes have to come; undefined when the store did not say. */
+  readonly expectedBytes: number | undefined;
+}
+
+/** What a reply says of its body, and what the body must hold to be all that was asked for. */
+function readRange(
+  asked: string | undefined,
+  contentRange: string | undefined,
+  contentLength: number | undefined,
+): Omit<S3Body, "body"> {
+  const [, first, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(contentRange ?? "") ?? [];
+  if (first === undefined || total === undefined)
+    return { firstByte: 0, expectedBytes: contentLength };
+  const [, last] = /-(\d+)$/.exec(asked ?? "") ?? [];
+  const end = last === undefined ? Number(total) : Math.min(Number(total), Number(last) + 1);
+  return { firstByte: Number(first), expectedBytes: end - Number(first) };
 }
 
 interface DeleteFailure {
