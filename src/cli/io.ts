@@ -26,6 +26,7 @@ const SIGNALS: readonly ShutdownSignal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 /** The real process. */
 export function processIO(): CommandIO {
   const { stdin, stdout, stderr } = process;
+  for (const stream of [stdout, stderr]) stream.on("error", ignoreClosedPipe);
   return {
     stdout: (text) => void stdout.write(text),
     stderr: (text) => void stderr.write(text),
@@ -47,4 +48,9 @@ export function processIO(): CommandIO {
     },
     exit: (code) => process.exit(code),
   };
+}
+
+/** Whoever read the output may go away; databases are replicated all the same. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
 }

@@ -417,6 +417,16 @@ process.exit(3);
   assert.equal(own.code, 3);
 });
 
+test("run() has uploaded everything when the -exec child starts", async () => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), "cli-"));
+  const db = join(folder.path, "app.db");
+  writeDatabase(db, 1);
+  const file = `${folder.path}/replica/ltx/0/0000000000000001-0000000000000001.ltx`;
+  const exec = `test -e ${file}`;
+  const result = await finish(["replicate", "-exec", exec, db, `file://${folder.path}/replica`]);
+  assert.equal(result.code, 0, result.stderr);
+});
+
 test("run() passes a signal to the -exec child and kills one that does not end", async () => {
   await using folder = await mkdtempDisposable(join(tmpdir(), "cli-"));
   const db = join(folder.path, "app.db");
@@ -564,4 +574,16 @@ process.exitCode = await run(process.argv.slice(2), processIO());
   const [code, signal] = (await once(child, "exit")) as [number | null, string | null];
   assert.deepEqual([code, signal], [0, null], stdout);
   assert.match(stdout, /signal=interrupt\n/);
+
+  // Nobody reads its log any more: it replicates on, and ends in peace.
+  const unread = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  await once(unread.stdout, "data");
+  unread.stdout.destroy();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  writeDatabase(db, 2);
+  unread.kill("SIGTERM");
+  assert.deepEqual(await once(unread, "exit"), [0, null]);
+  const output = join(folder.path, "out.db");
+  assert.equal((await finish(["restore", "-o", output, `file://${folder.path}/replica`])).code, 0);
+  assert.equal(countRows(output), 3);
 });

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { formatCLIError, UsageError } from "./errors.ts";
 import { formatHumanSize } from "./human-size.ts";
 import { formatJSON } from "./json.ts";
-import { formatProgress } from "./progress.ts";
+import type { CommandIO } from "./io.ts";
+import { formatProgress, ProgressLine } from "./progress.ts";
 import { formatTable } from "./table.ts";
 
 test("formatTable() pads by characters and leaves the last column alone", () => {
@@ -50,6 +51,31 @@ test("formatProgress() shows the part done, the rate and the time left", () => {
     formatProgress({ label: "listing", bytesDone: 0, bytesTotal: 0 }, 5),
     "listing \u2026",
   );
+});
+
+/** What four states within 100 ms draw. */
+function drawProgress(terminal: boolean): readonly string[] {
+  const drawn: string[] = [];
+  const io = {
+    stderrIsTerminal: terminal,
+    columns: 20,
+    stderr: (text: string) => drawn.push(text),
+  };
+  let now = 0;
+  using line = new ProgressLine(io as unknown as CommandIO, () => now);
+  for (const at of [0, 50, 99, 100]) {
+    now = at;
+    line.show({ label: "restoring", bytesDone: 1, bytesTotal: 2 });
+  }
+  return drawn;
+}
+
+test("ProgressLine draws on terminals only, ten times a second, and removes itself", () => {
+  assert.deepEqual(drawProgress(false), []);
+  const drawn = drawProgress(true);
+  assert.equal(drawn.length, 3);
+  assert.equal(drawn[0], "\r\u001b[2Krestoring [########");
+  assert.equal(drawn[2], "\r\u001b[2K");
 });
 
 test("formatCLIError() writes the message, the example and the hint", () => {

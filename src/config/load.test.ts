@@ -449,6 +449,16 @@ dbs:
   assert.match(warnings(text).join("\n"), /Endpoint is not used for replicas of type oss/);
 });
 
+function bucketlessURL(bucket: string): string {
+  return `dbs: [{path: a.db, replica: {url: "s3://us-ord-1.linodeobjects.com/db"${bucket}}}]`;
+}
+
+test("parseConfig() lets a bucket stand beside a URL that names none", () => {
+  assert.equal(onlyOptions(bucketlessURL(", bucket: own"))["bucket"], "own");
+  assert.equal(onlyOptions(`bucket: top\n${bucketlessURL("")}`)["bucket"], "top");
+  assert.match(failure(bucketlessURL("")), /^bucket required for s3 replica\n/);
+});
+
 test("parseConfig() takes LITESTREAM_S3_ENDPOINT where no endpoint is named", () => {
   const env = { LITESTREAM_S3_ENDPOINT: "http://localhost:9000" };
   const of = (url: string): unknown =>

@@ -68,7 +68,7 @@ export function buildReplica(
   if (location === "failed") return undefined;
   const type = location?.options.type ?? knownType(values.type, fail);
   if (type === undefined) return undefined;
-  const conflict = location === undefined ? undefined : urlConflict(type, values);
+  const conflict = location === undefined ? undefined : urlConflict(location.options, values);
   if (conflict !== undefined) {
     return fail(
       conflict,
@@ -77,7 +77,7 @@ export function buildReplica(
     );
   }
   const merged: Record<string, unknown> = {
-    ...inheritedOptions(type, location !== undefined, context),
+    ...inheritedOptions(type, context),
     ...(location === undefined ? {} : location.options),
     ...ownOptions(type, values),
     type,
@@ -177,12 +177,17 @@ function knownType(type: string | undefined, fail: Fail): ReplicaType | undefine
   );
 }
 
-/** The own field that says the same as the URL. */
-function urlConflict(type: ReplicaType, values: Values<ReplicaTable>): string | undefined {
+/** The own field that says the same as the URL. A URL may leave the bucket out: `s3://us-east-1.linodeobjects.com/db`. */
+function urlConflict(
+  location: Location["options"],
+  values: Values<ReplicaTable>,
+): string | undefined {
+  const { type } = location;
   if (values.path !== undefined && values.path !== "" && type !== "nats") return "path";
   const bucketTypes: readonly string[] = ["s3", "gs", "abs", "oss"];
-  if (values.bucket !== undefined && values.bucket !== "" && bucketTypes.includes(type)) {
-    return "bucket";
+  const namesBucket = "bucket" in location && location.bucket !== "";
+  if (values.bucket !== undefined && values.bucket !== "" && namesBucket) {
+    if (bucketTypes.includes(type)) return "bucket";
   }
   if (values.host !== undefined && values.host !== "" && type === "sftp") return "host";
   const webdavURL = values["webdav-url"];
@@ -190,20 +195,12 @@ function urlConflict(type: ReplicaType, values: Values<ReplicaTable>): string | 
   return undefined;
 }
 
-/** What a URL says itself is never inherited: laying its options over these is not enough where it says nothing. */
-const NOT_INHERITED_WITH_URL: ReadonlySet<string> = new Set(["bucket", "host", "webdav-url"]);
-
-function inheritedOptions(
-  type: ReplicaType,
-  hasURL: boolean,
-  context: ReplicaContext,
-): Record<string, unknown> {
+function inheritedOptions(type: ReplicaType, context: ReplicaContext): Record<string, unknown> {
   const options: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(context.inherited)) {
     const setting: Setting | undefined = (REPLICA_SETTINGS as SettingTable)[key];
     if (setting?.option === undefined || setting.types?.includes(type) !== true) continue;
     if (key === "endpoint" && !context.endpointTypes.has(type)) continue;
-    if (hasURL && NOT_INHERITED_WITH_URL.has(key) && type !== "nats") continue;
     if (value !== "") options[setting.option] = value;
   }
   return options;
