@@ -6,7 +6,7 @@ import { formatDuration, parseDuration } from "../config/duration.ts";
 import { nearest } from "../config/nearest.ts";
 import { UsageError } from "./errors.ts";
 
-export interface FlagSpec {
+interface FlagSpec {
   readonly kind: "string" | "boolean" | "integer" | "duration";
   /** Text for the value in the usage. */
   readonly value?: string;

@@ -2,7 +2,7 @@
 import type { CommandIO } from "./io.ts";
 
 /** Runs with the words after the command; resolves to the exit code. */
-export type RunCommand = (args: readonly string[], io: CommandIO) => Promise<number>;
+type RunCommand = (args: readonly string[], io: CommandIO) => Promise<number>;
 
 interface Command {
   readonly name: string;

@@ -7,7 +7,7 @@ import type { CommandIO } from "./io.ts";
 import type { OpenReplica } from "./newest-replica.ts";
 
 /** A client of the replica, with the environment of the command; what is odd about it is logged. */
-export function openReplica(
+function openReplica(
   replica: ReplicaConfig,
   io: Pick<CommandIO, "env">,
   logger: Logger,

@@ -19,7 +19,7 @@ export const AGE_GO_TYPE =
   'struct { Identities []string "yaml:\\"identities\\""; Recipients []string "yaml:\\"recipients\\"" }';
 
 /** A replica section as written, before its place is known. */
-export interface ReplicaEntry {
+interface ReplicaEntry {
   readonly section: Section<ReplicaTable>;
   readonly age: Section<typeof AGE_SETTINGS>;
   /** `replica` or `replicas[0]`. */

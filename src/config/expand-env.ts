@@ -15,7 +15,7 @@ export interface ExpandedText {
   readonly required: readonly (EnvProblem & { readonly message: string })[];
 }
 
-export interface EnvProblem {
+interface EnvProblem {
   readonly name: string;
   /** 1-based line of the source. */
   readonly line: number;

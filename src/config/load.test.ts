@@ -338,6 +338,14 @@ exec: b
   assert.match(failure(text, { strict: true }), /min-checkpoint-page-cout: Unknown key/);
 });
 
+test("parseConfig() tells of mistyped keys beside what they make missing", () => {
+  assert.deepEqual(failure("dbs:\n - path: a.db\n   replicaz: {}\n").split("\n"), [
+    "must specify replica for database",
+    "  /etc/litestream.yml:2: dbs[/w/a.db]: must specify replica for database. Add a replica with a url",
+    '  /etc/litestream.yml:3: dbs[/w/a.db].replicaz: Unknown key is ignored. Did you mean "replica"?',
+  ]);
+});
+
 test("parseConfig() never lets misspelt encryption lead to plain text", () => {
   const db = "dbs:\n - path: a.db\n";
   for (const replica of [

@@ -74,10 +74,12 @@ export function parseConfig(source: string, file: string, options: LoadOptions):
   }
   const sink: ProblemSink = { typeErrors: [], errors: [], warnings: [...tree.warnings] };
   const config = buildConfig(tree.root, file, options, sink);
-  const strictErrors = options.strict === true ? sink.warnings : [];
   const typeErrors = sink.typeErrors.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0));
-  const errors = [...typeErrors, ...inUpstreamOrder(sink.errors), ...strictErrors];
-  if (errors.length > 0) fail(errors);
+  const errors = [...typeErrors, ...inUpstreamOrder(sink.errors)];
+  // Warnings go with errors: a mistyped key is often why something is missing.
+  if (errors.length > 0 || (options.strict === true && sink.warnings.length > 0)) {
+    fail([...errors, ...sink.warnings]);
+  }
   const unset = (expanded?.unset ?? []).map(({ name, line }) => unsetWarning(name, line));
   return {
     ...config,

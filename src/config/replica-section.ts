@@ -21,7 +21,7 @@ import {
 } from "./settings.ts";
 
 export type ReplicaTable = typeof REPLICA_IDENTITY_SETTINGS & typeof REPLICA_SETTINGS;
-export type GlobalReplicaValues = Values<typeof REPLICA_SETTINGS>;
+type GlobalReplicaValues = Values<typeof REPLICA_SETTINGS>;
 
 export const REPLICA_TABLE: ReplicaTable = { ...REPLICA_IDENTITY_SETTINGS, ...REPLICA_SETTINGS };
 

@@ -47,7 +47,7 @@ export function wrongType(node: YAMLNode, type: string, hint?: string): ReadValu
 }
 
 /** The integer a plain YAML 1.1 scalar writes: `1_000`, `0x10`, `010` (8), `0b1`, `1e3`; floats are cut. */
-export function parseYAMLInteger(text: string): number | undefined {
+function parseYAMLInteger(text: string): number | undefined {
   const plain = text.replaceAll("_", "");
   const match = /^([-+]?)(0[xX][\da-fA-F]+|0[oO][0-7]+|0[bB][01]+|0[0-7]*|[1-9]\d*)$/.exec(plain);
   if (match !== null) {

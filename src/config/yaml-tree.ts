@@ -33,7 +33,7 @@ export interface YAMLEntry {
   readonly value: YAMLNode;
 }
 
-export interface YAMLProblem {
+interface YAMLProblem {
   /** 1-based line. */
   readonly line: number;
   readonly message: string;

@@ -1,16 +1,16 @@
 /** Log records in the three forms of upstream: text (logfmt), json, pretty. */
 import { durationNanoseconds, formatDuration } from "./duration-text.ts";
 
-export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type LogFormat = "text" | "json" | "pretty";
 
 /** A duration: Go text in text records, nanoseconds in JSON. */
-export interface LogDuration {
+interface LogDuration {
   readonly durationMs: number;
 }
 
-export type LogValue =
+type LogValue =
   | string
   | number
   | bigint
