@@ -66,21 +66,14 @@ export async function applyChain(
   output: RestoreOutput,
   options: ChainOptions,
 ): Promise<ChainResult> {
-  const { signal } = options;
   const progress = new Progress(files, options);
   const state = new ChainState(output);
   const newestFirst = files.toReversed();
-  for await (const { file, input } of openFiles(client, newestFirst, options)) {
-    const reader = state.openFile(file);
-    await wrapFailure(file, async () => {
-      for await (const byteCount of input(reader)) {
-        signal?.throwIfAborted();
-        if (progress.add(byteCount)) await setImmediate();
-      }
-      reader.end();
-    });
-    progress.endFile();
-    if (state.isComplete) break;
+  const paths = newestFirst.map((file) => client.localPath?.(file));
+  if (paths.every((path) => path !== undefined)) {
+    await applyLocalFiles(newestFirst, paths, state, progress, options);
+  } else {
+    await applyFetchedFiles(client, newestFirst, state, progress, options);
   }
   const { commit, pageSize } = state.finish();
   const { filesDone, bytesRead } = progress;
@@ -129,38 +122,52 @@ class Progress {
   }
 }
 
-/** A file whose bytes go to a reader, piece by piece; gives the size of each. */
-interface OpenedFile {
-  readonly file: LTXFileInfo;
-  readonly input: (reader: FileReader) => AsyncIterable<number> | Iterable<number>;
+/** Files on this machine go straight into the decoder's memory. */
+async function applyLocalFiles(
+  files: readonly LTXFileInfo[],
+  paths: readonly string[],
+  state: ChainState,
+  progress: Progress,
+  { signal }: ChainOptions,
+): Promise<void> {
+  for (const [index, file] of files.entries()) {
+    try {
+      const reader = state.openFile(file);
+      for (const byteCount of readLocalFile(paths[index] ?? "", file.sizeBytes, reader)) {
+        signal?.throwIfAborted();
+        if (progress.add(byteCount)) await setImmediate();
+      }
+      reader.end();
+    } catch (error) {
+      throw fileProblem(file, error);
+    }
+    progress.endFile();
+    if (state.isComplete) return;
+  }
 }
 
-/** Files on this machine are read straight into the decoder's memory, others fetched ahead of need. */
-async function* openFiles(
+/** Other files are fetched ahead of need. */
+async function applyFetchedFiles(
   client: ReplicaClient,
   files: readonly LTXFileInfo[],
+  state: ChainState,
+  progress: Progress,
   { parallelism, signal }: ChainOptions,
-): AsyncGenerator<OpenedFile, void> {
-  const paths = files.map((file) => client.localPath?.(file));
-  if (paths.every((path) => path !== undefined)) {
-    for (const [index, file] of files.entries()) {
-      const path = paths[index] ?? "";
-      yield { file, input: (reader) => readLocalFile(path, file.sizeBytes, reader) };
-    }
-    return;
-  }
+): Promise<void> {
   for await (const { file, chunks } of fetchFiles(client, files, { parallelism, signal })) {
-    yield { file, input: (reader) => pushChunks(chunks, reader) };
-  }
-}
-
-async function* pushChunks(
-  chunks: AsyncIterable<Uint8Array>,
-  reader: FileReader,
-): AsyncGenerator<number, void> {
-  for await (const chunk of chunks) {
-    reader.push(chunk);
-    yield chunk.length;
+    try {
+      const reader = state.openFile(file);
+      for await (const chunk of chunks) {
+        signal?.throwIfAborted();
+        reader.push(chunk);
+        if (progress.add(chunk.length)) await setImmediate();
+      }
+      reader.end();
+    } catch (error) {
+      throw fileProblem(file, error);
+    }
+    progress.endFile();
+    if (state.isComplete) return;
   }
 }
 
@@ -257,15 +264,7 @@ class ChainState {
   }
 }
 
-/** Runs `action` on a file: what is wrong with the file becomes a ChainFileError. */
-async function wrapFailure(file: LTXFileInfo, action: () => Promise<void>): Promise<void> {
-  try {
-    await action();
-  } catch (error) {
-    throw fileProblem(file, error);
-  }
-}
-
+/** What is wrong with a file as a ChainFileError; any other failure as it is. */
 function fileProblem(file: LTXFileInfo, error: unknown): unknown {
   if (error instanceof FormatError) {
     return new ChainFileError(file, `${describeFile(file)} is damaged: ${error.message}`, error);
