@@ -17,7 +17,8 @@ const allowed: Record<string, readonly string[]> = {
   cli: ["formats", "sqlite", "storage", "engine", "service", "config"],
 };
 
-const IMPORT = /(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\("([^"]+)"\)|^import\s+"([^"]+)"/gm;
+const IMPORT =
+  /(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\("([^"]+)"\)|^import\s+"([^"]+)"/gm;
 
 interface Import {
   readonly file: string;
@@ -26,7 +27,9 @@ interface Import {
 
 function sourceFiles(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".test.ts"))
+    .filter(
+      (entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".test.ts"),
+    )
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
@@ -47,7 +50,9 @@ export function violation({ file, target }: Import): string | null {
   const rules = allowed[layer];
   if (rules === undefined) return null;
   if (target.startsWith("node:") || !target.endsWith(".ts")) {
-    return layer === "formats" ? `src/${file} imports ${target}: formats/ must run in a browser` : null;
+    return layer === "formats"
+      ? `src/${file} imports ${target}: formats/ must run in a browser`
+      : null;
   }
   const targetLayer = target.split("/")[0] ?? "";
   if (targetLayer === layer) return storagePlaceViolation(file, target);
@@ -60,29 +65,42 @@ export function violation({ file, target }: Import): string | null {
 function storagePlaceViolation(file: string, target: string): string | null {
   const place = placeOf(file);
   const other = placeOf(target);
-  return place !== null && other !== null && place !== other ? `src/${file} imports src/${target}` : null;
+  return place !== null && other !== null && place !== other
+    ? `src/${file} imports src/${target}`
+    : null;
 }
 
-const places = ["memory", "file", "s3", "gs", "azure", "oss", "webdav", "sftp", "nats"];
+const places = new Set(["memory", "file", "s3", "gs", "azure", "oss", "webdav", "sftp", "nats"]);
 
 function placeOf(file: string): string | null {
   const match = /^storage\/([a-z0-9]+)(?:\.ts|\/)/.exec(file);
   const name = match?.[1];
-  return name !== undefined && places.includes(name) ? name : null;
+  return name !== undefined && places.has(name) ? name : null;
 }
 
 test("layers only point down", () => {
   const imports = sourceFiles(src).flatMap(importsOf);
   assert.ok(imports.length > 50, `only ${imports.length} imports found`);
-  assert.deepEqual(imports.map(violation).filter((text) => text !== null), []);
+  assert.deepEqual(
+    imports.map(violation).filter((text) => text !== null),
+    [],
+  );
 });
 
 test("violation() names what is wrong", () => {
   const bad: [string, string, string | null][] = [
     ["engine/replica.ts", "storage/file.ts", "src/engine/replica.ts imports src/storage/file.ts"],
     ["engine/replica.ts", "storage/replica-client.ts", null],
-    ["storage/file.ts", "storage/s3/client.ts", "src/storage/file.ts imports src/storage/s3/client.ts"],
-    ["formats/wal.ts", "node:fs", "src/formats/wal.ts imports node:fs: formats/ must run in a browser"],
+    [
+      "storage/file.ts",
+      "storage/s3/client.ts",
+      "src/storage/file.ts imports src/storage/s3/client.ts",
+    ],
+    [
+      "formats/wal.ts",
+      "node:fs",
+      "src/formats/wal.ts imports node:fs: formats/ must run in a browser",
+    ],
     ["sqlite/driver.ts", "engine/events.ts", "src/sqlite/driver.ts imports src/engine/events.ts"],
     ["cli/main.ts", "engine/restore.ts", null],
   ];

@@ -51,7 +51,10 @@ function explainSQLiteError(error: SQLiteError, path: string): unknown {
         cause: error,
         hint: "Another connection holds a lock, such as one in EXCLUSIVE locking mode; trying again",
       });
-    default:
+    case "corrupt":
+    case "full":
+    case "io":
+    case "other":
       return error;
   }
 }

@@ -25,7 +25,7 @@ test("LocalLTX.open makes the folder with the directory's mode and starts empty"
   assert.equal(local.has(0n), false);
 });
 
-test("LocalLTX.publish makes a file visible under its name, with the database file's mode", () => {
+test("LocalLTX.publish makes a file visible under its name, with the database file's mode", async () => {
   using scratch = new Scratch("local-publish");
   const local = LocalLTX.open(scratch.path("meta"), owner);
   const sample = image(1n);
@@ -33,25 +33,25 @@ test("LocalLTX.publish makes a file visible under its name, with the database fi
   assert.equal(temp.path, `${local.path(1n)}.tmp`);
   writeSync(temp.fd, sample.bytes);
   assert.equal(local.newestTXID, 0n, "nothing counts before it is published");
-  local.publish(temp, sample.header);
+  await local.publish(temp, sample.header);
   assert.deepEqual(readdirSync(local.folder), ["0000000000000001-0000000000000001.ltx"]);
   assert.equal(statSync(local.path(1n)).mode & 0o777, 0o640);
   assert.deepEqual([local.oldestTXID, local.newestTXID], [1n, 1n]);
   assert.equal(local.newestHeader(), sample.header);
 });
 
-test("LocalLTX.publishLarge ends in the same state, and an error leaves nothing behind", async () => {
+test("LocalLTX.publish leaves nothing behind when it fails", async () => {
   using scratch = new Scratch("local-large");
   const local = LocalLTX.open(scratch.path("meta"), owner);
   const sample = image(1n);
   const temp = local.createTemp(1n);
   writeSync(temp.fd, sample.bytes);
-  await local.publishLarge(temp, sample.header);
+  await local.publish(temp, sample.header);
   assert.deepEqual([local.newestTXID, readdirSync(local.folder).length], [1n, 1]);
   assert.deepEqual(local.read(1n, { maxBytes: 9_999 }).bytes, sample.bytes);
   const second = local.createTemp(2n);
   rmSync(second.path);
-  await assert.rejects(local.publishLarge(second, increment(2n).header), {
+  await assert.rejects(local.publish(second, increment(2n).header), {
     name: "LocalDiskError",
     txid: 2n,
   });
@@ -77,7 +77,7 @@ test("LocalLTX.open removes unfinished files of every level and nothing else", (
   assert.deepEqual(kept, ["ltx/1/b.ltx", "resume.tmp", "ltx/0/notes.txt"]);
 });
 
-test("LocalLTX.open takes the run without holes, and reserves every number a name has used", () => {
+test("LocalLTX.open takes the run without holes, and reserves every number a name has used", async () => {
   using scratch = new Scratch("local-holes");
   const first = LocalLTX.open(scratch.path("meta"), owner);
   publishRun(first, 9n);
@@ -85,7 +85,7 @@ test("LocalLTX.open takes the run without holes, and reserves every number a nam
   writeFileSync(scratch.path("meta", "ltx", "0", "0000000000000001-000000000000000c.ltx"), "");
   const local = LocalLTX.open(scratch.path("meta"), owner);
   assert.deepEqual([local.oldestTXID, local.newestTXID, local.reservedTXID], [5n, 9n, 12n]);
-  assert.throws(() => local.publish(local.createTemp(10n), increment(10n).header), RangeError);
+  await assert.rejects(local.publish(local.createTemp(10n), increment(10n).header), RangeError);
 });
 
 test("LocalLTX.adopt starts a new run when numbers were skipped", () => {

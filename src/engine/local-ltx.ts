@@ -158,38 +158,30 @@ export class LocalLTX {
   }
 
   /**
-   * Makes a finished file durable and visible: fsync, close, rename, fsync of the directory. Afterwards it is the newest. On an error
-   * nothing is visible, the temporary file is gone and its descriptor closed, so the caller may simply try again.
+   * Makes a finished file durable and visible: fsync, close, rename, fsync of the directory; the disk's time does not hold up this
+   * thread. Afterwards it is the newest. On an error nothing is visible, the temporary file is gone and its descriptor closed, so
+   * the caller may simply try again.
    */
-  publish(temp: LocalLTXTemp, header: LTXHeader): void {
+  async publish(temp: LocalLTXTemp, header: LTXHeader): Promise<void> {
     this.#checkNext(temp.txid, header);
     const path = this.path(temp.txid);
     try {
-      attempt("sync", temp.path, temp.txid, () => syncAndClose(temp.fd));
+      await attemptLater("sync", temp.path, temp.txid, () => syncAndCloseInBackground(temp.fd));
       attempt("publish", path, temp.txid, () => renameSync(temp.path, path));
     } catch (error) {
       removeIfPresent(temp.path);
       throw error;
     }
     try {
-      this.#syncFolder(temp.txid);
+      await attemptLater("sync", this.folder, temp.txid, () =>
+        syncAndCloseInBackground(openSync(this.folder, "r")),
+      );
     } catch (error) {
       // The name may or may not survive a power loss: it must not count as published, nor be uploaded.
       removeIfPresent(path);
       throw error;
     }
     this.adopt(temp.txid, header);
-  }
-
-  /** As `publish`, for a large file: writing it to the disk does not hold up the thread. */
-  async publishLarge(temp: LocalLTXTemp, header: LTXHeader): Promise<void> {
-    try {
-      await fsyncInBackground(temp.fd);
-    } catch (error) {
-      this.discard(temp);
-      throw localDiskError(error, { action: "sync", path: temp.path, txid: temp.txid });
-    }
-    this.publish(temp, header);
   }
 
   /** Takes over a file that another thread published in this folder. */
@@ -315,6 +307,19 @@ function attempt<T>(
   }
 }
 
+async function attemptLater<T>(
+  action: LocalDiskAction,
+  path: string,
+  txid: TXID | undefined,
+  step: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    throw localDiskError(error, { action, path, txid });
+  }
+}
+
 function readFile(fd: number, path: string, txid: TXID, maxBytes: number): LocalLTXFile {
   const sizeBytes = fstatSync(fd).size;
   const corrupt = (state: string, cause?: unknown): LocalDiskError =>
@@ -383,6 +388,14 @@ function takeOwner(fd: number, owner: LocalLTXOwner): void {
 /** Root may give files to anybody; others keep their own, as Litestream does. */
 function mayChangeOwner(owner: LocalLTXOwner): boolean {
   return process.getuid?.() === 0 && owner.uid >= 0 && owner.gid >= 0;
+}
+
+async function syncAndCloseInBackground(fd: number): Promise<void> {
+  try {
+    await fsyncInBackground(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function syncAndClose(fd: number): void {

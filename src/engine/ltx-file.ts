@@ -1,14 +1,11 @@
 /** Writes one level-0 file from WAL frames and database pages, in large pieces, without allocating per page. */
-import { fsync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { promisify } from "node:util";
 import { LTXEncoder } from "../formats/ltx/encoder.ts";
 import type { LTXHeader } from "../formats/ltx/header.ts";
 import { lockPgno } from "../formats/sqlite-header.ts";
 import type { DatabaseFile } from "../sqlite/database-file.ts";
 import type { WALFile } from "./wal-file.ts";
-
-const fsyncAsync = promisify(fsync);
 
 /** Bytes of pages encoded between two turns of the event loop: about 3 ms of work. */
 const SLICE_BYTES = 2 << 20;
@@ -34,7 +31,7 @@ export interface WrittenLTX {
 }
 
 /**
- * Writes a whole LTX file to `fd` and flushes it.
+ * Writes a whole LTX file to `fd`; making it durable is the caller's.
  *
  * @throws Error when a page is neither in the WAL nor in the database file: the file is shorter than its commit says.
  */
@@ -65,7 +62,6 @@ export async function writeLTXFile(
     sinceTurn += pgnos.length * header.pageSize;
   }
   for (const chunk of encoder.finish()) output.write(chunk);
-  await fsyncAsync(fd);
   return { sizeBytes: output.position, pageCount: encoder.pageCount };
 }
 

@@ -48,7 +48,7 @@ class NodeSQLiteConnection implements SQLiteConnection {
         statement = this.#database.prepare(sql);
         this.#statements.set(sql, statement);
       }
-      return statement.get() as SQLiteRow | undefined;
+      return statement.get();
     });
   }
 

@@ -97,19 +97,22 @@ function open(): DatabaseSync {
 
 function write(count: number): void {
   const db = open();
-  const size = (): number => [10, 300, 2000][Math.floor(random() * 3)] ?? 10;
   for (let index = 0; index < count; index++) {
     const dice = random();
-    if (dice < 0.5) db.exec(`INSERT INTO t (x) VALUES (randomblob(${size()}))`);
+    if (dice < 0.5) db.exec(`INSERT INTO t (x) VALUES (randomblob(${blobSize()}))`);
     else if (dice < 0.8) {
       db.exec(
-        `UPDATE t SET x = randomblob(${size()}) WHERE i = (SELECT i FROM t ORDER BY random() LIMIT 1)`,
+        `UPDATE t SET x = randomblob(${blobSize()}) WHERE i = (SELECT i FROM t ORDER BY random() LIMIT 1)`,
       );
     } else if (dice < 0.9)
       db.exec("DELETE FROM t WHERE i IN (SELECT i FROM t ORDER BY random() LIMIT 2)");
     else if (dice < 0.97) spill();
     else db.exec("VACUUM");
   }
+}
+
+function blobSize(): number {
+  return [10, 300, 2000][Math.floor(random() * 3)] ?? 10;
 }
 
 /** A transaction too large for the page cache: its pages go to the WAL before it commits, or is rolled back. */

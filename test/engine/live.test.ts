@@ -27,7 +27,9 @@ async function create(application: Application, workspace: Workspace): Promise<v
 
 async function isCheckpointBusy(application: Application, mode: string): Promise<boolean> {
   await application.sql("PRAGMA busy_timeout = 50");
-  const row = (await application.sql(`PRAGMA wal_checkpoint(${mode})`)) as { readonly busy: number };
+  const row = (await application.sql(`PRAGMA wal_checkpoint(${mode})`)) as {
+    readonly busy: number;
+  };
   return row.busy === 1;
 }
 

@@ -1,5 +1,5 @@
 /** Fills a local level-0 folder with sample files. */
-import { mkdirSync, writeFileSync, writeSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import type { LocalLTX, LocalLTXOwner } from "../../src/engine/local-ltx.ts";
 import type { TXID } from "../../src/formats/ltx/txid.ts";
 import { formatLTXName } from "../../src/formats/ltx/layout.ts";
@@ -30,10 +30,10 @@ export function image(txid: TXID, fields: Partial<SampleFields> = {}): SampleLTX
   return sampleLTX({ maxTXID: txid, commit: 4, pages, ...fields });
 }
 
+/** Puts a file in its place at once, without waiting for the disk. */
 export function publish(local: LocalLTX, sample: SampleLTX): void {
-  const temp = local.createTemp(sample.header.maxTXID);
-  writeSync(temp.fd, sample.bytes);
-  local.publish(temp, sample.header);
+  writeFileSync(local.path(sample.header.maxTXID), sample.bytes);
+  local.adopt(sample.header.maxTXID, sample.header);
 }
 
 /** Image 1 and increments up to `last`. */
