@@ -1,6 +1,6 @@
 /** The flags that every command with a configuration file has, and how it is found. */
 import type { Config, DatabaseConfig } from "../config/config.ts";
-import { configPath, loadConfig, type LoadOptions } from "../config/load.ts";
+import type { LoadOptions } from "../config/load.ts";
 import { expandPath } from "../config/expand-path.ts";
 import { nearest } from "../config/nearest.ts";
 import { UsageError } from "./errors.ts";
@@ -39,8 +39,10 @@ export function loadOptions(flags: ConfigFlagValues, io: CommandIO): LoadOptions
 }
 
 /** Reads the configuration file the flags name. */
-export function readConfig(flags: ConfigFlagValues, io: CommandIO): Promise<Config> {
+export async function readConfig(flags: ConfigFlagValues, io: CommandIO): Promise<Config> {
   const options = loadOptions(flags, io);
+  // Arguments alone need no YAML.
+  const { configPath, loadConfig } = await import("../config/load.ts");
   return loadConfig(configPath(flags.config, options), options);
 }
 

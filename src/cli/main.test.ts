@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdtempDisposable, readFile, rename, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -329,6 +332,47 @@ test("run() tells no backup from a failure", async () => {
   const broken = `file://${folder.path}/file`;
   const failed = await finish(["restore", "-o", output, "-if-replica-exists", broken]);
   assert.equal(failed.code, 1, failed.stdout);
+});
+
+/** An S3 that answers every request alike. */
+async function startS3(status: number, body: string): Promise<Server> {
+  const server = createServer((_request, response) => {
+    response.writeHead(status, { "content-type": "application/xml" });
+    response.end(body);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return server;
+}
+
+function s3Error(code: string): string {
+  return `<Error><Code>${code}</Code><Message>m</Message></Error>`;
+}
+
+test("run() takes only an empty listing for no backup, never a refusal", async () => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), "cli-"));
+  const output = join(folder.path, "out.db");
+  const list =
+    "<ListBucketResult><Name>b</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>";
+  const vectors = [
+    { status: 200, body: list, code: 0 },
+    { status: 403, body: s3Error("AccessDenied"), code: 1 },
+    { status: 403, body: s3Error("InvalidAccessKeyId"), code: 1 },
+    { status: 404, body: s3Error("NoSuchBucket"), code: 1 },
+  ];
+  for (const { status, body, code } of vectors) {
+    const server = await startS3(status, body);
+    const { port } = server.address() as AddressInfo;
+    const url = `s3://b/db?endpoint=http://127.0.0.1:${port}&region=us-east-1`;
+    const env = { AWS_ACCESS_KEY_ID: "k", AWS_SECRET_ACCESS_KEY: "s" };
+    const result = await finish(["restore", "-if-replica-exists", "-o", output, url], env);
+    server.closeAllConnections();
+    server.close();
+    assert.equal(result.code, code, body + result.stdout + result.stderr);
+    assert.equal(result.stdout.includes("no matching backups found"), code === 0);
+    if (code === 1) assert.match(result.stderr, /^Error: /);
+    assert.equal(existsSync(output), false);
+  }
 });
 
 test("run() takes the newest of several replicas, or the one that is named", async () => {
