@@ -1,10 +1,11 @@
 /** E2, E5, E16, ER5, F8, UP3: local state, remote files or the whole volume are lost or come back from an older time. */
 import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Application } from "../harness/application.ts";
 import { newestTXID, listNames } from "../harness/replica-folder.ts";
-import { Replication } from "../harness/replication.ts";
+import { filePlace, Replication } from "../harness/replication.ts";
 import { restore } from "../harness/restored.ts";
 import { scenario } from "../harness/scenario.ts";
 import { until } from "../harness/wait.ts";
@@ -37,31 +38,37 @@ for (const [what, peer] of [
 
 for (const metaToo of [true, false]) {
   scenario(
-    `E5 every level-0 file expired remotely${metaToo ? " and the local state is lost" : ""}`,
+    `E5 every level-0 file expired remotely, only a snapshot is left${metaToo ? ", and the local state is lost" : ""}`,
     {
       peer: metaToo
         ? { fails: "it starts again at TXID 1 and restores stay stale" }
         : { varies: "depends on what is left locally" },
     },
     async ({ program, scratch }) => {
-      const replication = new Replication({ program, scratch, settings: longWAL });
-      await using application = await replication.application();
-      for (let round = 0; round < 4; round++) {
-        await application.transact(5);
-        await replication.once(round === 3 ? ["-force-snapshot"] : []);
-      }
-      const before = newestTXID(replication.replicaFolder);
-      rmSync(join(replication.replicaFolder, "ltx/0"), { recursive: true });
+      const left = resolve(import.meta.dirname, "../fixtures/11-takeover-clean");
+      cpSync(join(left, "state"), scratch.path("state"), { recursive: true });
+      const place = filePlace(scratch.path("replica"));
+      cpSync(join(left, "replica"), scratch.path("replica"), { recursive: true });
+      const replication = new Replication({
+        program,
+        scratch,
+        place,
+        database: scratch.path("state", "app.db"),
+        settings: longWAL,
+      });
+      await using application = await Application.start(replication.database);
+      await application.execute("INSERT INTO account (name, email) VALUES ('before', 'expiry')");
+      rmSync(scratch.path("replica/ltx/0"), { recursive: true });
       if (metaToo) rmSync(replication.metaFolder, { recursive: true });
-      await application.transact(5);
-      await replication.once();
-      await replication.assertRestoreEqualsSource();
-      const after = newestTXID(replication.replicaFolder);
+      const before = newestTXID(scratch.path("replica"));
+      for (let round = 0; round < 3; round++) {
+        await application.execute(`INSERT INTO account (name, email) VALUES ('round', '${round}')`);
+        await replication.once();
+        await replication.assertRestoreEqualsSource();
+      }
+      const after = newestTXID(scratch.path("replica"));
       if (after <= before)
         throw new Error(`TXID ${after} after ${before}: numbering must continue`);
-      await application.transact(5);
-      await replication.once();
-      await replication.assertRestoreEqualsSource();
     },
   );
 }

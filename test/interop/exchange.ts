@@ -35,14 +35,26 @@ export type ExchangeDatabase = (typeof writeSettings)[number];
 export const exchangeDatabases: readonly ExchangeDatabase[] = writeSettings;
 
 /** `writer` makes a history with checkpoints, VACUUM and a snapshot; both restore every moment of it alike. */
-export async function writeAndReadBack(exchange: Exchange, writer: Program, settings: ExchangeDatabase): Promise<void> {
+export async function writeAndReadBack(
+  exchange: Exchange,
+  writer: Program,
+  settings: ExchangeDatabase,
+): Promise<void> {
   const { scratch, place, random } = exchange;
-  const replication = new Replication({ program: writer, scratch, place, settings: { "min-checkpoint-page-count": 30 } });
-  await using application = await replication.application({ ...settings, seed: random.integer(1, 2 ** 31) });
+  const replication = new Replication({
+    program: writer,
+    scratch,
+    place,
+    settings: { "min-checkpoint-page-count": 30 },
+  });
+  await using application = await replication.application({
+    ...settings,
+    seed: random.integer(1, 2 ** 31),
+  });
   for (let step = 0; step < 5; step++) {
     await application.transact(random.integer(3, 12));
     if (step === 2) await application.execute("DELETE FROM item WHERE id % 2 = 0", "VACUUM");
-    await replication.once(step === 3 ? ["-force-snapshot"] : []);
+    await replication.once(step === 3 && writer === exchange.peer ? ["-force-snapshot"] : []);
   }
   const image = readImage(replication.database, scratch.path("source"));
   assertSamePages(await restoreAlike(exchange, []), image, "Latest state");
@@ -55,22 +67,39 @@ export async function writeAndReadBack(exchange: Exchange, writer: Program, sett
 export async function alternate(exchange: Exchange, turns: number): Promise<void> {
   const { ours, peer, scratch, place, random } = exchange;
   const replications = [ours, peer].map(
-    (program) => new Replication({ program, scratch, place, id: "shared", database: scratch.path("app.db"), settings: noCheckpoints }),
+    (program) =>
+      new Replication({
+        program,
+        scratch,
+        place,
+        id: "shared",
+        database: scratch.path("app.db"),
+        settings: noCheckpoints,
+      }),
   ) as [Replication, Replication];
-  await using application = await replications[0].application({ seed: random.integer(1, 2 ** 31), cacheSize: 20 });
+  await using application = await replications[0].application({
+    seed: random.integer(1, 2 ** 31),
+    cacheSize: 20,
+  });
   await application.transact(60);
   let newest = 0;
   for (let turn = 0; turn < turns; turn++) {
     const replication = replications[turn % 2] as Replication;
     if (random.chance(0.7)) await writeSomething(application, random);
     await takeTurn(replication, application, random);
-    const written = listLevel(replication.metaFolder, 0).filter(({ minTXID }) => minTXID > Math.max(newest, 1));
+    const written = listLevel(replication.metaFolder, 0).filter(
+      ({ minTXID }) => minTXID > Math.max(newest, 1),
+    );
     for (const file of written) {
       const what = `Turn ${turn} of ${replication.program.name}: TXID ${file.minTXID} has ${file.pageCount} of ${file.commit} pages`;
       assert.ok(!isFullImage(file), `${what}: a needless full image`);
     }
     newest = listLevel(replication.metaFolder, 0).at(-1)?.maxTXID ?? newest;
-    assertSamePages(await restoreAlike(exchange, []), readImage(replication.database, scratch.path("source")), `After turn ${turn}`);
+    assertSamePages(
+      await restoreAlike(exchange, []),
+      readImage(replication.database, scratch.path("source")),
+      `After turn ${turn}`,
+    );
   }
   assert.ok(newest > turns / 2, `Only ${newest} transactions after ${turns} turns`);
 }
@@ -78,14 +107,24 @@ export async function alternate(exchange: Exchange, turns: number): Promise<void
 /** The peer compacts and snapshots what we wrote; both restore it, and we go on. */
 export async function compactOurFiles(exchange: Exchange): Promise<void> {
   const { ours, peer, scratch, place } = exchange;
-  const common = { scratch, place, id: "shared", database: scratch.path("app.db"), settings: noCheckpoints };
+  const common = {
+    scratch,
+    place,
+    id: "shared",
+    database: scratch.path("app.db"),
+    settings: noCheckpoints,
+  };
   const mine = new Replication({ ...common, program: ours });
   await using application = await mine.application();
   for (let step = 0; step < 6; step++) {
     await application.transact(4);
     await mine.once();
   }
-  const globals = { levels: "[{interval: 1s}, {interval: 2s}]", "l0-retention": "1s", "l0-retention-check-interval": "1s" };
+  const globals = {
+    levels: "[{interval: 1s}, {interval: 2s}]",
+    "l0-retention": "1s",
+    "l0-retention-check-interval": "1s",
+  };
   const theirs = new Replication({ ...common, program: peer, globals });
   {
     await using daemon = theirs.start();
@@ -95,20 +134,35 @@ export async function compactOurFiles(exchange: Exchange): Promise<void> {
     }
     assert.equal((await daemon.stop()).code, 0);
   }
-  assertSamePages(await restoreAlike(exchange, []), readImage(mine.database, scratch.path("source")), "After the peer's compactions");
+  assertSamePages(
+    await restoreAlike(exchange, []),
+    readImage(mine.database, scratch.path("source")),
+    "After the peer's compactions",
+  );
   const again = new Replication({ ...common, program: ours });
   await application.transact(3);
   await again.once();
-  assertSamePages(await restoreAlike(exchange, []), readImage(mine.database, scratch.path("source")), "After our next pass");
+  assertSamePages(
+    await restoreAlike(exchange, []),
+    readImage(mine.database, scratch.path("source")),
+    "After our next pass",
+  );
 }
 
-async function takeTurn(replication: Replication, application: Application, random: Random): Promise<void> {
+async function takeTurn(
+  replication: Replication,
+  application: Application,
+  random: Random,
+): Promise<void> {
   if (random.chance(0.4)) {
     await replication.once();
     return;
   }
   await using daemon = replication.start();
-  await until(() => daemon.output.includes("replicating to"), { what: "the start", timeoutMs: 15_000 });
+  await until(() => daemon.output.includes("replicating to"), {
+    what: "the start",
+    timeoutMs: 15_000,
+  });
   for (let writes = random.integer(1, 3); writes > 0; writes--) {
     await writeSomething(application, random);
     await sleep(random.integer(0, 150));
@@ -128,10 +182,19 @@ async function writeSomething(application: Application, random: Random): Promise
 }
 
 /** Restores with both programs; they must agree in every byte. */
-async function restoreAlike({ ours, peer, place, scratch }: Exchange, flags: readonly string[]): Promise<Buffer> {
+async function restoreAlike(
+  { ours, peer, place, scratch }: Exchange,
+  flags: readonly string[],
+): Promise<Buffer> {
   const [byUs, byPeer] = await Promise.all(
     [ours, peer].map((program, index) =>
-      restore({ program, from: place.url, env: place.env, output: scratch.path(`restored-by-${index}`), flags }),
+      restore({
+        program,
+        from: place.url,
+        env: place.env,
+        output: scratch.path(`restored-by-${index}`),
+        flags,
+      }),
     ),
   );
   assert.ok(byUs !== undefined && byPeer !== undefined);

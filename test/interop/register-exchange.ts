@@ -11,22 +11,37 @@ import type { Exchange } from "./exchange.ts";
 const turns = 10;
 
 /** `makePlace` gives an empty place that nobody else uses. */
-export function registerExchange(kind: string, makePlace: (scratch: Scratch, id: string) => Promise<Place>): void {
+export function registerExchange(
+  kind: string,
+  makePlace: (scratch: Scratch, id: string) => Promise<Place>,
+): void {
   let count = 0;
   const exchangeTest = (name: string, body: (exchange: Exchange) => Promise<void>): void => {
     void test(`${name} (${kind}, seed ${seed})`, { timeout: 120_000 }, async () => {
       using scratch = new Scratch(name);
       const place = await makePlace(scratch, `exchange-${count++}`);
-      await body({ ours: programUnderTest(), peer: peer(), scratch, place, random: new Random(seed) });
+      await body({
+        ours: programUnderTest(),
+        peer: peer(),
+        scratch,
+        place,
+        random: new Random(seed),
+      });
     });
   };
 
   for (const settings of exchangeDatabases) {
     const words = `page size ${settings.pageSize}, auto_vacuum ${settings.autoVacuum}`;
-    exchangeTest(`D2 the peer writes, both restore alike: ${words}`, (exchange) => writeAndReadBack(exchange, exchange.peer, settings));
-    exchangeTest(`D1 we write, both restore alike: ${words}`, (exchange) => writeAndReadBack(exchange, exchange.ours, settings));
+    exchangeTest(`D2 the peer writes, both restore alike: ${words}`, (exchange) =>
+      writeAndReadBack(exchange, exchange.peer, settings),
+    );
+    exchangeTest(`D1 we write, both restore alike: ${words}`, (exchange) =>
+      writeAndReadBack(exchange, exchange.ours, settings),
+    );
   }
   exchangeTest(`D4 ${turns} hand-overs, we begin`, (exchange) => alternate(exchange, turns));
-  exchangeTest(`D4 ${turns} hand-overs, the peer begins`, (exchange) => alternate({ ...exchange, ours: exchange.peer, peer: exchange.ours }, turns));
+  exchangeTest(`D4 ${turns} hand-overs, the peer begins`, (exchange) =>
+    alternate({ ...exchange, ours: exchange.peer, peer: exchange.ours }, turns),
+  );
   exchangeTest("D5 the peer compacts and retires our files, we go on", compactOurFiles);
 }
