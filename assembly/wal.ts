@@ -17,11 +17,13 @@ export function scanWAL(count: u32, pageSize: u32, bigEndian: bool, salt1: u32, 
     if (bigEndian) {
       x = bswap(load<u32>(p)) + x + y;
       y = bswap(load<u32>(p, 4)) + y + x;
+      const swap = i8x16(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
       for (let q = body; q < end; q += 16) {
-        x = bswap(load<u32>(q)) + x + y;
-        y = bswap(load<u32>(q, 4)) + y + x;
-        x = bswap(load<u32>(q, 8)) + x + y;
-        y = bswap(load<u32>(q, 12)) + y + x;
+        const words = i8x16.swizzle(v128.load(q), swap);
+        x = i32x4.extract_lane(words, 0) + x + y;
+        y = i32x4.extract_lane(words, 1) + y + x;
+        x = i32x4.extract_lane(words, 2) + x + y;
+        y = i32x4.extract_lane(words, 3) + y + x;
       }
     } else {
       x = load<u32>(p) + x + y;

@@ -99,9 +99,17 @@ export class CRC64State {
     v[62] = (v[62] as number) ^ (v[2] as number) ^ (v[1] as number);
     v[63] = (v[63] as number) ^ (v[3] as number) ^ (v[2] as number) ^ (v[0] as number);
     for (let i = 0; i < 63; i++) t[i] = (v[i] as number) ^ (v[i + 1] as number);
+    // The middle of v is needed in t only; its last 64 words, which remain, and the four before them are kept.
     let previous = v[63] as number;
+    const kept = n - 68;
     const tail = n - 4;
-    for (let i = 64; i < tail; i++) {
+    let i = 64;
+    for (; i < kept; i++) {
+      const word = (words[first + i] as number) ^ (t[i - 64] as number) ^ (t[i - 61] as number);
+      t[i - 1] = previous ^ word;
+      previous = word;
+    }
+    for (; i < tail; i++) {
       const word = (words[first + i] as number) ^ (t[i - 64] as number) ^ (t[i - 61] as number);
       t[i - 1] = previous ^ word;
       previous = word;
@@ -141,24 +149,53 @@ export class CRC64State {
   }
 }
 
-const POLYNOMIAL = 0xd800_0000_0000_0000n;
+/** x^(8n) for lengths seen before: merges ask for a few again and again. */
+const powers = new Map<number, Halves>();
+const MAX_POWERS = 64;
+
+/** A 64-bit value: bit 63 (the highest of `high`) is x^0. */
+interface Halves {
+  readonly high: number;
+  readonly low: number;
+}
 
 /** State after `byteCount` zero bytes: state · x^(8·byteCount). */
 export function shiftCRC64(state: bigint, byteCount: number): bigint {
-  let square = 1n << 55n;
-  for (let left = byteCount; left > 0; left = Math.floor(left / 2)) {
-    if (left % 2 === 1) state = multiply(state, square);
-    square = multiply(square, square);
+  if (byteCount === 0) return state;
+  let power = powers.get(byteCount);
+  if (power === undefined) {
+    power = powerOf(byteCount);
+    if (powers.size >= MAX_POWERS) powers.clear();
+    powers.set(byteCount, power);
   }
-  return state;
+  const low = Number(BigInt.asIntN(32, state));
+  const high = Number(BigInt.asIntN(32, state >> 32n));
+  const product = multiply({ high, low }, power);
+  return (BigInt(product.high >>> 0) << 32n) | BigInt(product.low >>> 0);
 }
 
-/** a · b modulo the polynomial, reflected: bit 63 is x^0. */
-function multiply(a: bigint, b: bigint): bigint {
-  let product = 0n;
-  for (let i = 63n; i >= 0n; i--) {
-    if (((b >> i) & 1n) === 1n) product ^= a;
-    a = (a & 1n) === 1n ? (a >> 1n) ^ POLYNOMIAL : a >> 1n;
+function powerOf(byteCount: number): Halves {
+  let result: Halves = { high: 1 << 31, low: 0 };
+  let square: Halves = { high: 1 << 23, low: 0 };
+  for (let left = byteCount; left > 0; left = Math.floor(left / 2)) {
+    if (left % 2 === 1) result = multiply(result, square);
+    square = multiply(square, square);
   }
-  return product;
+  return result;
+}
+
+/** a · b modulo the polynomial. */
+function multiply(a: Halves, b: Halves): Halves {
+  let { high: ah, low: al } = a;
+  let high = 0;
+  let low = 0;
+  for (let i = 63; i >= 0; i--) {
+    const bit = i > 31 ? (b.high >>> (i - 32)) & 1 : (b.low >>> i) & 1;
+    high ^= ah & -bit;
+    low ^= al & -bit;
+    const carry = al & 1;
+    al = (al >>> 1) | (ah << 31);
+    ah = (ah >>> 1) ^ (POLYNOMIAL_HIGH & -carry);
+  }
+  return { high, low };
 }
