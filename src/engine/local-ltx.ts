@@ -1,8 +1,8 @@
 /**
  * The local level-0 folder `<meta>/ltx/0` of one database: atomic publishing, the cached list, trimming.
  *
- * File system calls are synchronous: they are short and on the path of every commit. Only one LocalLTX may exist per
- * folder, because the list is read once, at the opening, and kept from then on.
+ * File system calls are synchronous where they are short; what waits for the disk (fsync) does not hold up the thread. Only one
+ * LocalLTX may exist per folder, because the list is read once, at the opening, and kept from then on.
  */
 import {
   chmodSync,

@@ -496,6 +496,26 @@ for (const autoRecover of [false, true]) {
   });
 }
 
+test("Replica that finds a broken local file at its start waits for the image, then recovers (ER5)", async () => {
+  await using scene = new ReplicaScene("broken-start");
+  scene.autoRecover = true;
+  publishRun(scene.local, 3n);
+  for (const txid of [1n, 2n, 3n])
+    scene.put(0, txid, txid, scene.local.read(txid, { maxBytes: 9_999 }).bytes ?? new Uint8Array());
+  writeFileSync(scene.local.path(3n), new Uint8Array(600));
+  scene.run();
+  await scene.clock.advance(60_000);
+  assert.deepEqual([scene.brokenFiles.length, scene.replica.status.state], [1, "waiting"]);
+  await assert.rejects(scene.replica.flush(never), /a full image is needed first/);
+  assert.ok(!scene.eventTypes().includes("replica-recovered"));
+  scene.local.reset();
+  publish(scene.local, image(4n));
+  scene.replica.rebase(4n);
+  await until(() => scene.replica.position === 4n, { what: "position 4", timeoutMs: 5_000 });
+  assert.deepEqual(scene.stored(), ["0/1", "0/2", "0/3", "0/4", "9/1-4"]);
+  assert.equal(scene.events.at(-1)?.type, "replica-recovered");
+});
+
 test("Replica does not upload a corrupt local file", async () => {
   await using scene = new ReplicaScene("corrupt");
   publishRun(scene.local, 2n);

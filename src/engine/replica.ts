@@ -268,6 +268,7 @@ export class Replica {
 
   async #round(signal: AbortSignal): Promise<void> {
     this.#hurry = false;
+    if (this.#imageRequest) return;
     if (!this.#started) {
       const plan = await this.#start(signal);
       if (isImageRequest(plan)) this.#source.onImageNeeded(this, plan);
@@ -358,11 +359,13 @@ export class Replica {
   }
 
   #succeeded(): void {
+    // Nothing was tried: what failed before has not recovered yet.
+    if (this.#imageRequest) return;
     const consecutiveErrors = this.#consecutiveErrors;
     this.#error = undefined;
     this.#consecutiveErrors = 0;
     this.#backoffMs = 0;
-    if (!this.#imageRequest && !this.#chain.hasPending) this.#syncedAtMs = this.#clock.now();
+    if (!this.#chain.hasPending) this.#syncedAtMs = this.#clock.now();
     if (consecutiveErrors > 0)
       this.#emit({ type: "replica-recovered", ...this.#names(), consecutiveErrors });
   }
@@ -372,8 +375,8 @@ export class Replica {
   }
 
   #hasWork(): boolean {
-    if (this.#conflict) return false;
-    return !this.#started || (!this.#imageRequest && this.#chain.hasPending);
+    if (this.#conflict || this.#imageRequest) return false;
+    return !this.#started || this.#chain.hasPending;
   }
 
   /** Whether somebody waits for what could be uploaded now. */
@@ -384,8 +387,8 @@ export class Replica {
 
   #state(): ReplicaState {
     if (this.#conflict) return "conflict";
-    if (this.#consecutiveErrors > 0) return "failing";
     if (this.#imageRequest) return "waiting";
+    if (this.#consecutiveErrors > 0) return "failing";
     return this.#started ? "running" : "starting";
   }
 
