@@ -33,7 +33,8 @@ export function processIO(): CommandIO {
     stderrIsTerminal: stderr.isTTY,
     stdoutIsTerminal: stdout.isTTY,
     hasTerminal: stdin.isTTY || stdout.isTTY || stderr.isTTY,
-    columns: stderr.columns ?? 80,
+    // Some pseudo-terminals say 0.
+    columns: stderr.columns > 0 ? stderr.columns : 80,
     env: process.env,
     cwd: process.cwd(),
     onSignal: (listener) => {
