@@ -39,6 +39,7 @@ export class S3Requests {
   #region: string;
   #regionChanges = 0;
   #hasAnswered = false;
+  #speaksTLS: Promise<boolean> | undefined;
   #client: S3Client;
 
   constructor(settings: S3Settings, options: S3RequestsOptions) {
@@ -114,11 +115,13 @@ export class S3Requests {
     return true;
   }
 
-  /** Whether a plain http request failed because the server speaks TLS. Asked only of servers that never answered. */
+  /** Whether a plain http request failed because the server speaks TLS. Asked once, of servers that never answered. */
   async #meetsTLS(error: unknown): Promise<boolean> {
     const { endpoint } = this.settings;
     if (this.#hasAnswered || endpoint?.startsWith("http://") !== true) return false;
-    return isBrokenConnection(error) && speaksTLS(endpoint);
+    if (!isBrokenConnection(error)) return false;
+    this.#speaksTLS ??= speaksTLS(endpoint);
+    return this.#speaksTLS;
   }
 
   #createClient(): S3Client {
