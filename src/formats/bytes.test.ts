@@ -33,14 +33,6 @@ test("UvarintReader reads what the format writes", () => {
 });
 
 test("UvarintReader refuses what is cut, too large or longer than need be", () => {
-  const kindOf = (hex: string): string => {
-    try {
-      new UvarintReader(fromHex(hex)).read();
-      return "ok";
-    } catch (error) {
-      return error instanceof FormatError ? error.kind : String(error);
-    }
-  };
   assert.equal(kindOf(""), "truncated");
   assert.equal(kindOf("80"), "truncated");
   assert.equal(kindOf("8000"), "bad-varint");
@@ -51,4 +43,13 @@ test("UvarintReader refuses what is cut, too large or longer than need be", () =
 
 function fromHex(hex: string): Uint8Array {
   return new Uint8Array(Buffer.from(hex, "hex"));
+}
+
+function kindOf(hex: string): string {
+  try {
+    new UvarintReader(fromHex(hex)).read();
+    return "ok";
+  } catch (error) {
+    return error instanceof FormatError ? error.kind : String(error);
+  }
 }

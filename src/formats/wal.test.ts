@@ -51,15 +51,6 @@ test("decodeWALHeader() takes a short header or a wrong checksum as an empty WAL
 });
 
 test("decodeWALHeader() refuses other magic, versions and page sizes", () => {
-  const changed = (offset: number, value: number): Uint8Array => {
-    const copy = wal.slice(0, WAL_HEADER_SIZE);
-    const view = new DataView(copy.buffer);
-    view.setUint32(offset, value);
-    const [sum1, sum2] = sumWAL(copy.subarray(0, 24), false);
-    view.setUint32(24, sum1);
-    view.setUint32(28, sum2);
-    return copy;
-  };
   assert.throws(() => decodeWALHeader(changed(0, 0x377f_0684)), hasKind("bad-magic"));
   assert.throws(() => decodeWALHeader(new Uint8Array(32)), hasKind("bad-magic"));
   assert.throws(() => decodeWALHeader(changed(4, 3_007_001)), hasKind("unsupported"));
@@ -157,4 +148,14 @@ test("WALScanner holds whole frames of every page size", () => {
 
 function hasKind(kind: string): (error: unknown) => boolean {
   return (error) => error instanceof FormatError && error.kind === kind;
+}
+
+function changed(offset: number, value: number): Uint8Array {
+  const copy = wal.slice(0, WAL_HEADER_SIZE);
+  const view = new DataView(copy.buffer);
+  view.setUint32(offset, value);
+  const [sum1, sum2] = sumWAL(copy.subarray(0, 24), false);
+  view.setUint32(24, sum1);
+  view.setUint32(28, sum2);
+  return copy;
 }

@@ -175,7 +175,7 @@ function ltxCorpus(legacy: boolean): Uint8Array[] {
     { pages: [first, { ...second, pgno: 9 }] },
     { minTXID: 1n, pages: [first, third] },
     { pages, indexLength: 4n },
-    { pages, editIndex: (triples) => triples.reverse() },
+    { pages, editIndex: (triples) => triples.splice(0, 2, ...triples.slice(0, 2).toReversed()) },
     { pages: [first, fourth], editIndex: (triples) => triples.pop() },
     { pages, walOffset: 32n, walSize: 1072n, walSalt1: 1 },
   ];
@@ -183,7 +183,7 @@ function ltxCorpus(legacy: boolean): Uint8Array[] {
   const mixed = Array.from({ length: 80 }, (): CraftedFile => {
     const picked = pages
       .filter(() => random() % 3 > 0)
-      .map((page) => ({ ...page, pgno: page.pgno + (random() % 2) }));
+      .map(({ pgno, ...page }) => Object.assign(page, { pgno: pgno + (random() % 2) }));
     const commit = random() % 8;
     const minTXID = BigInt(1 + (random() % 3));
     return { pages: picked, commit, minTXID, postApplyChecksum: commit === 0 ? 1n << 63n : 0n };

@@ -94,13 +94,14 @@ export class CRC64State {
     v[0] = (v[0] as number) ^ this.low;
     v[1] = (v[1] as number) ^ this.high;
     // Words 60…63 take only the terms that exist.
-    v[60] = (v[60] as number) ^ (v[0] as number);
-    v[61] = (v[61] as number) ^ (v[1] as number) ^ (v[0] as number);
-    v[62] = (v[62] as number) ^ (v[2] as number) ^ (v[1] as number);
-    v[63] = (v[63] as number) ^ (v[3] as number) ^ (v[2] as number) ^ (v[0] as number);
+    const [v0 = 0, v1 = 0, v2 = 0, v3 = 0] = v;
+    let previous = (v[63] as number) ^ v3 ^ v2 ^ v0;
+    v[60] = (v[60] as number) ^ v0;
+    v[61] = (v[61] as number) ^ v1 ^ v0;
+    v[62] = (v[62] as number) ^ v2 ^ v1;
+    v[63] = previous;
     for (let i = 0; i < 63; i++) t[i] = (v[i] as number) ^ (v[i + 1] as number);
     // The middle of v is needed in t only; its last 64 words, which remain, and the four before them are kept.
-    let previous = v[63] as number;
     const kept = n - 68;
     const tail = n - 4;
     let i = 64;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 
 import { CRC_START, finishCRC64 } from "../crc64.ts";
 import { kernel } from "./kernel.ts";
@@ -53,14 +53,10 @@ test("kernel() takes WebAssembly where SIMD is available", () => {
 
 for (const k of kernels) {
   test(`${k.name}: hashScratch() gives the check values of CRC-64/ISO`, () => {
-    const crc = (bytes: Uint8Array): string => {
-      k.scratch.set(bytes);
-      return finishCRC64(k.hashScratch(CRC_START, bytes.length)).toString(16).padStart(16, "0");
-    };
-    assert.equal(crc(new Uint8Array(0)), "0000000000000000");
-    assert.equal(crc(new Uint8Array(1)), "6f90000000000000");
-    assert.equal(crc(new Uint8Array(512)), "7cd9900000000000");
-    assert.equal(crc(new TextEncoder().encode("123456789")), "b90956c775a41001");
+    assert.equal(crcText(k, new Uint8Array(0)), "0000000000000000");
+    assert.equal(crcText(k, new Uint8Array(1)), "6f90000000000000");
+    assert.equal(crcText(k, new Uint8Array(512)), "7cd9900000000000");
+    assert.equal(crcText(k, new TextEncoder().encode("123456789")), "b90956c775a41001");
   });
 
   test(`${k.name}: hashScratch() equals the table for every length and split`, () => {
@@ -185,16 +181,12 @@ for (const k of kernels) {
   });
 
   test(`${k.name}: decodeFrames() names what is wrong with a frame`, () => {
-    const decode = (bytes: number[]): number => {
-      k.input.set(bytes);
-      return k.decodeFrames(0, bytes.length, 512, 10, CRC_START);
-    };
-    assert.equal(decode([0, 0, 0, 0, 0, 1]), DECODE_BAD_HEADER);
-    assert.equal(decode([0, 0, 0, 1, 0, 2]), DECODE_BAD_HEADER);
-    assert.equal(decode([0, 0, 0, 1, 0x40, 1]), DECODE_BAD_HEADER);
-    assert.equal(decode([0, 0, 0, 1, 0, 1, 0, 0, 2, 0x13]), DECODE_TOO_LARGE);
-    assert.equal(decode([0, 0, 0, 1, 0, 1, 0, 0, 0, 1, 0x50]), DECODE_BAD_LZ4);
-    assert.equal(decode([0, 0, 0, 1, 0, 1, 0, 0, 0, 2, 0x10, 65]), DECODE_BAD_LENGTH);
+    assert.equal(decodeStatus(k, [0, 0, 0, 0, 0, 1]), DECODE_BAD_HEADER);
+    assert.equal(decodeStatus(k, [0, 0, 0, 1, 0, 2]), DECODE_BAD_HEADER);
+    assert.equal(decodeStatus(k, [0, 0, 0, 1, 0x40, 1]), DECODE_BAD_HEADER);
+    assert.equal(decodeStatus(k, [0, 0, 0, 1, 0, 1, 0, 0, 2, 0x13]), DECODE_TOO_LARGE);
+    assert.equal(decodeStatus(k, [0, 0, 0, 1, 0, 1, 0, 0, 0, 1, 0x50]), DECODE_BAD_LZ4);
+    assert.equal(decodeStatus(k, [0, 0, 0, 1, 0, 1, 0, 0, 0, 2, 0x10, 65]), DECODE_BAD_LENGTH);
   });
 
   test(`${k.name}: decodeFrames() reads any LZ4 frame as a legacy page`, () => {
@@ -480,4 +472,14 @@ function makeWAL(
 function mustExist<T>(value: T | null): T {
   assert.ok(value !== null);
   return value;
+}
+
+function crcText(k: Kernel, bytes: Uint8Array): string {
+  k.scratch.set(bytes);
+  return finishCRC64(k.hashScratch(CRC_START, bytes.length)).toString(16).padStart(16, "0");
+}
+
+function decodeStatus(k: Kernel, bytes: number[]): number {
+  k.input.set(bytes);
+  return k.decodeFrames(0, bytes.length, 512, 10, CRC_START);
 }

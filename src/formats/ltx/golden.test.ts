@@ -167,7 +167,7 @@ for (const name of NAMES) {
         assert.deepEqual(summaryNow, summary);
         assert.deepEqual(indexNow, index);
       } else {
-        assert.ok(error instanceof FormatError, String(error));
+        assert.ok(error instanceof FormatError, `bit ${bit}`);
       }
       bytes[at] = (bytes[at] ?? 0) ^ (1 << (bit & 7));
     }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 
 import { compressBlock, concatBytes, craftLTX } from "../../../test/formats/craft-ltx.ts";
 import type { CraftedPage } from "../../../test/formats/craft-ltx.ts";
@@ -336,7 +336,7 @@ function applySteps(steps: readonly Step[]): Map<number, Uint8Array> {
   const pages = new Map<number, Uint8Array>();
   for (const { commit, writes } of steps) {
     for (const [pgno, content] of writes) pages.set(pgno, contentOf(content));
-    for (const pgno of [...pages.keys()]) if (pgno > commit) pages.delete(pgno);
+    for (const pgno of pages.keys()) if (pgno > commit) pages.delete(pgno);
   }
   const last = steps.at(-1)?.commit ?? 0;
   return new Map([...pages].filter(([pgno]) => pgno <= last).toSorted(([a], [b]) => a - b));
