@@ -3,6 +3,8 @@
  * that nobody believes in what does not happen. Whoever builds a feature removes its row.
  */
 import type { NotYet } from "./config.ts";
+import type { DatabaseEntry } from "./database-section.ts";
+import { nonEmpty, type Blocks, type TopSection } from "./top-section.ts";
 
 interface Row {
   readonly key: string;
@@ -42,8 +44,72 @@ const ROWS: readonly Row[] = [
   },
 ];
 
+/** What the top of the file asks for in vain. */
+export function topNotYet(top: TopSection, block: Blocks): readonly NotYet[] {
+  const { values } = top;
+  const rows: (NotYet | undefined)[] = [];
+  const add = (wanted: boolean, key: string, line: number): void => {
+    if (wanted) rows.push(notYet(key, key, line));
+  };
+  for (const key of ["addr", "mcp-addr", "heartbeat-url"] as const) {
+    add(nonEmpty(values[key]) !== undefined, key, top.lineOf(key));
+  }
+  add(values["verify-compaction"] === true, "verify-compaction", top.lineOf("verify-compaction"));
+  for (const key of [
+    "l0-retention",
+    "l0-retention-check-interval",
+    "validation-interval",
+  ] as const) {
+    add(values[key] !== undefined, key, top.lineOf(key));
+  }
+  const levels = top.child("levels");
+  add(levels !== undefined && levels.kind !== "null", "levels", top.lineOf("levels"));
+  add(block.socket.values.enabled === true, "socket.enabled", block.socket.lineOf("enabled"));
+  for (const key of ["interval", "retention"] as const) {
+    const line = block.snapshot.lineOf(key);
+    add(block.snapshot.values[key] !== undefined, `snapshot.${key}`, line);
+  }
+  const validation = block.validation.values.interval ?? 0;
+  add(validation > 0, "validation.interval", block.validation.lineOf("interval"));
+  for (const key of ["identities", "recipients"] as const) {
+    add((block.age.values[key]?.length ?? 0) > 0, `age.${key}`, block.age.lineOf(key));
+  }
+  return rows.filter((row) => row !== undefined);
+}
+
+/** What an entry of `dbs` asks for in vain. */
+export function databaseNotYet(entry: DatabaseEntry): readonly NotYet[] {
+  const rows: (NotYet | undefined)[] = [];
+  const { values } = entry.section;
+  const add = (wanted: boolean, key: string, where: string, line: number): void => {
+    if (wanted) rows.push(notYet(key, `${entry.label}.${where}`, line));
+  };
+  add(nonEmpty(values.dir) !== undefined, "dir", "dir", entry.section.lineOf("dir"));
+  const url = nonEmpty(values["heartbeat-url"]);
+  add(url !== undefined, "heartbeat-url", "heartbeat-url", entry.section.lineOf("heartbeat-url"));
+  for (const key of ["interval", "retention"] as const) {
+    const where = `snapshot.${key}`;
+    add(entry.snapshot.values[key] !== undefined, where, where, entry.snapshot.lineOf(key));
+  }
+  for (const { section, age, label } of entry.replicas) {
+    for (const key of [
+      "retention",
+      "retention-check-interval",
+      "snapshot-interval",
+      "validation-interval",
+    ] as const) {
+      add(section.values[key] !== undefined, key, `${label}.${key}`, section.lineOf(key));
+    }
+    for (const key of ["identities", "recipients"] as const) {
+      const wanted = (age.values[key]?.length ?? 0) > 0;
+      add(wanted, `age.${key}`, `${label}.age.${key}`, age.lineOf(key));
+    }
+  }
+  return rows.filter((row) => row !== undefined);
+}
+
 /** The entry for `key` (without the part that names the database), or undefined when the feature is there. */
-export function notYet(key: string, where: string, line: number): NotYet | undefined {
+function notYet(key: string, where: string, line: number): NotYet | undefined {
   const row = ROWS.find((candidate) => candidate.key === key);
   if (row === undefined) return undefined;
   const message = `"${key}" is set but this version does not ${row.lacks}`;
