@@ -22,6 +22,7 @@ import {
 } from "./file-system.ts";
 import { compareLTXFiles, StorageError, writtenInfo } from "./replica-client.ts";
 import type {
+  CopyOptions,
   ListOptions,
   LTXFileInfo,
   LTXFileName,
@@ -138,6 +139,38 @@ export class FileReplicaClient implements ReplicaClient {
     const path = this.#pathOf(file);
     const sizeBytes = await this.#publish({ path, createdAt, ifAbsent, signal }, body);
     return writtenInfo(file, sizeBytes, createdAt);
+  }
+
+  /** A second name for the same blocks: files of a replica are never changed, only replaced. */
+  async copy(
+    from: LTXFileInfo,
+    to: LTXFileName,
+    options: CopyOptions = {},
+  ): Promise<LTXFileInfo | undefined> {
+    options.signal?.throwIfAborted();
+    const source = this.#pathOf(from);
+    const path = this.#pathOf(to);
+    const folder = dirname(path);
+    await this.#prepareFolder(folder);
+    const temp = tempPathOf(path);
+    try {
+      if (!(await this.#linkName(source, temp))) return undefined;
+      const stats = await fs.stat(temp);
+      if (options.ifAbsent === true) await this.#linkName(temp, path);
+      else await fs.rename(temp, path);
+      await removeFile(temp);
+      await syncFolder(folder);
+      return writtenInfo(to, stats.size, modifiedAt(stats));
+    } catch (error) {
+      this.#readyFolders.delete(folder);
+      await removeFile(temp).catch(() => undefined);
+      if (errnoOf(error) === "ENOENT") {
+        throw new StorageError("not-found", `Cannot copy "${source}": no such file`, {
+          cause: error,
+        });
+      }
+      throw fileError("write", path, error);
+    }
   }
 
   async delete(

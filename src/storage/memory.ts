@@ -3,6 +3,7 @@ import { formatLTXName, levelFolder, parseLTXName } from "../formats/ltx/layout.
 import { abortable } from "./abortable.ts";
 import { compareLTXFiles, StorageError, writtenInfo } from "./replica-client.ts";
 import type {
+  CopyOptions,
   ListOptions,
   LTXFileInfo,
   LTXFileName,
@@ -84,6 +85,20 @@ export class MemoryReplicaClient implements ReplicaClient {
     const { createdAt } = options;
     store(this.objects, keyOf(file), { bytes, createdAt }, options.ifAbsent);
     return writtenInfo(file, bytes.length, createdAt);
+  }
+
+  async copy(
+    from: LTXFileInfo,
+    to: LTXFileName,
+    options: CopyOptions = {},
+  ): Promise<LTXFileInfo> {
+    options.signal?.throwIfAborted();
+    const object = this.objects.get(keyOf(from));
+    if (object === undefined) {
+      throw new StorageError("not-found", `Cannot copy "${keyOf(from)}": no such object`);
+    }
+    store(this.objects, keyOf(to), object, options.ifAbsent);
+    return writtenInfo(to, object.bytes.length, object.createdAt);
   }
 
   async delete(

@@ -64,6 +64,12 @@ export interface WriteOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface CopyOptions {
+  /** As for a write. */
+  readonly ifAbsent?: boolean;
+  readonly signal?: AbortSignal;
+}
+
 /** A name in one level. */
 export interface LTXFileName {
   readonly level: number;
@@ -94,6 +100,16 @@ export interface ReplicaClient extends AsyncDisposable {
   localPath?(file: LTXFileName): string | undefined;
   /** Writes one file atomically and returns what a listing would say of it. */
   write(file: LTXFileName, body: WriteBody, options: WriteOptions): Promise<LTXFileInfo>;
+  /**
+   * Copies a file to another name within the place, with its time and without its bytes passing through here; visible whole or not
+   * at all. Undefined: this file cannot be copied so, write it. `ifAbsent` as write(); StorageError("not-found") when there is no
+   * source.
+   */
+  copy?(
+    from: LTXFileInfo,
+    to: LTXFileName,
+    options?: CopyOptions,
+  ): Promise<LTXFileInfo | undefined>;
   /** Deletes files; missing ones count as deleted. */
   delete(files: readonly LTXFileName[], options?: { readonly signal?: AbortSignal }): Promise<void>;
   /** What lies beside the level folders, where the place can give it: v0.3 backups, the identity marker. */

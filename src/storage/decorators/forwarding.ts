@@ -1,5 +1,6 @@
 /** A client that passes everything on: decorators extend it by what they change. */
 import type {
+  CopyOptions,
   ListOptions,
   LTXFileInfo,
   LTXFileName,
@@ -55,6 +56,14 @@ export class ForwardingClient implements ReplicaClient {
 
   async write(file: LTXFileName, body: WriteBody, options: WriteOptions): Promise<LTXFileInfo> {
     return this.inner.write(file, body, options);
+  }
+
+  async copy(
+    from: LTXFileInfo,
+    to: LTXFileName,
+    options?: CopyOptions,
+  ): Promise<LTXFileInfo | undefined> {
+    return this.inner.copy?.(from, to, options);
   }
 
   async delete(

@@ -1,6 +1,7 @@
 /** At most so many operations at once on one replica. */
 import { raceAbort } from "../abortable.ts";
 import type {
+  CopyOptions,
   ListOptions,
   LTXFileInfo,
   LTXFileName,
@@ -38,6 +39,15 @@ export class LimitedClient extends ForwardingClient {
   ): Promise<LTXFileInfo> {
     using _place = await this.#line.wait(options.signal);
     return await this.inner.write(file, body, options);
+  }
+
+  override async copy(
+    from: LTXFileInfo,
+    to: LTXFileName,
+    options: CopyOptions = {},
+  ): Promise<LTXFileInfo | undefined> {
+    using _place = await this.#line.wait(options.signal);
+    return await super.copy(from, to, options);
   }
 
   override async delete(

@@ -1,6 +1,7 @@
 /** Tells what is done on a replica: one report per operation, for metrics. */
 import { isStorageError } from "../replica-client.ts";
 import type {
+  CopyOptions,
   ListOptions,
   LTXFileInfo,
   LTXFileName,
@@ -15,10 +16,10 @@ import { ForwardingClient } from "./forwarding.ts";
 export interface StorageOperation {
   /** Type of the replica: "s3", "file", … */
   readonly replicaType: string;
-  readonly operation: "PUT" | "GET" | "LIST" | "DELETE";
-  /** Bytes sent or received; 0 for LIST and DELETE. */
+  readonly operation: "PUT" | "GET" | "LIST" | "COPY" | "DELETE";
+  /** Bytes sent or received; 0 for LIST, COPY and DELETE. */
   readonly bytes: number;
-  /** Files written, read, listed or deleted. */
+  /** Files written, read, listed, copied or deleted. */
   readonly fileCount: number;
   /** From the call to its end, second attempts included. */
   readonly durationMs: number;
@@ -62,6 +63,18 @@ export class ObservedClient extends ForwardingClient {
     operation.bytes = written.sizeBytes;
     operation.fileCount = 1;
     return written;
+  }
+
+  override async copy(
+    from: LTXFileInfo,
+    to: LTXFileName,
+    options: CopyOptions = {},
+  ): Promise<LTXFileInfo | undefined> {
+    if (this.inner.copy === undefined) return undefined;
+    using operation = this.#begin("COPY", options.signal);
+    const copied = await operation.run(super.copy(from, to, options));
+    if (copied !== undefined) operation.fileCount = 1;
+    return copied;
   }
 
   override async delete(

@@ -3,6 +3,7 @@ import { backoffMs, sleepFor, withAttempts } from "../backoff.ts";
 import type { Backoff } from "../backoff.ts";
 import { compareLTXFiles, isStorageError } from "../replica-client.ts";
 import type {
+  CopyOptions,
   ListOptions,
   LTXFileInfo,
   LTXFileName,
@@ -77,6 +78,14 @@ export class RetryingClient extends ForwardingClient {
   ): Promise<LTXFileInfo> {
     if (body.kind === "stream") return this.inner.write(file, body, options);
     return this.#again(() => this.inner.write(file, body, options), options.signal);
+  }
+
+  override async copy(
+    from: LTXFileInfo,
+    to: LTXFileName,
+    options: CopyOptions = {},
+  ): Promise<LTXFileInfo | undefined> {
+    return this.#again(() => super.copy(from, to, options), options.signal);
   }
 
   override async delete(

@@ -8,6 +8,7 @@ import { mapInOrder } from "../abortable.ts";
 import type { Backoff } from "../backoff.ts";
 import { headerTime, isStorageError, StorageError, writtenInfo } from "../replica-client.ts";
 import type {
+  CopyOptions,
   ListOptions,
   LTXFileInfo,
   LTXFileName,
@@ -36,6 +37,8 @@ import { parseTimestamp } from "./timestamp.ts";
 
 /** Requests for timestamps at once: stores limit requests per second and bucket. */
 const headsAtOnce = 20;
+/** S3's limit for CopyObject. */
+const MAX_COPY_BYTES = 5 * 1024 ** 3;
 
 export interface S3ClientOptions {
   /** Default: that of the process. */
@@ -153,6 +156,23 @@ export class S3ReplicaClient implements ReplicaClient {
     const ifAbsent = options.ifAbsent === true && (await this.conditionalWrites(signal));
     const sizeBytes = await this.#write(nameOf(file), body, { createdAt, ifAbsent, signal });
     return writtenInfo(file, sizeBytes, createdAt);
+  }
+
+  /** Copies within the bucket, up to the size that one request may copy. */
+  async copy(
+    from: LTXFileInfo,
+    to: LTXFileName,
+    options: CopyOptions = {},
+  ): Promise<LTXFileInfo | undefined> {
+    const { signal } = options;
+    if (from.sizeBytes > MAX_COPY_BYTES) return undefined;
+    await this.open(signal);
+    const prefix = await this.#readPrefix(signal);
+    const key = prefix + nameOf(to);
+    // Few stores know conditions on copies.
+    if (options.ifAbsent === true) await this.#refuseTaken(key, signal);
+    if (!(await this.#objects.copy(prefix + nameOf(from), key, signal))) return undefined;
+    return writtenInfo(to, from.sizeBytes, from.createdAt);
   }
 
   async delete(

@@ -37,7 +37,7 @@ export function toStorageError(
   const failure = readFailure(error);
   const kind = meetsTLS ? "misconfigured" : kindOf(failure);
   const hint = meetsTLS ? tlsHint(settings) : hintFor(failure, error, settings);
-  const state = describe(failure, settings);
+  const state = describe(failure);
   return new StorageError(kind, `Cannot ${action} at ${placeName(settings)}: ${state}`, {
     cause: error,
     ...(hint === undefined ? {} : { hint }),
@@ -93,6 +93,11 @@ const KIND_OF_CODE: Readonly<Record<string, StorageErrorKind>> = {
   RequestTimeTooSkewed: "unavailable",
   RequestCanceled: "unavailable",
   SlowDown: "unavailable",
+  Throttling: "unavailable",
+  ThrottlingException: "unavailable",
+  RequestThrottled: "unavailable",
+  TooManyRequests: "unavailable",
+  RequestLimitExceeded: "unavailable",
   BadDigest: "unavailable",
   XAmzContentSHA256Mismatch: "unavailable",
   IncompleteBody: "unavailable",
@@ -130,14 +135,13 @@ function kindOf({ code, status }: S3Failure): StorageErrorKind {
   return "misconfigured";
 }
 
-function describe({ code, status, message }: S3Failure, { endpoint }: S3Settings): string {
+function describe({ code, status, message }: S3Failure): string {
   const what = code === undefined ? "no answer" : (MEANING[code] ?? code);
   const words = [
     what,
     ...(message === "" || message === code ? [] : [message.replace(/\.$/, "")]),
     ...(status === undefined ? [] : [`HTTP ${status}`]),
   ];
-  if (status === undefined && endpoint === undefined) words.push("AWS");
   return words.join(", ");
 }
 

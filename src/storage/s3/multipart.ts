@@ -7,8 +7,12 @@ import type { PartPlan } from "./multipart-plan.ts";
 
 /** One multipart upload of a store. */
 export interface MultipartUpload {
-  /** Sends part `number` (from 1) and returns its etag. */
-  readonly putPart: (number: number, bytes: Uint8Array, signal: AbortSignal) => Promise<string>;
+  /** Sends part `number`, counted from 1. */
+  readonly putPart: (
+    number: number,
+    bytes: Uint8Array,
+    signal: AbortSignal,
+  ) => Promise<UploadedPart>;
   readonly complete: (parts: readonly UploadedPart[]) => Promise<void>;
   /** Makes the store forget the parts. */
   readonly abandon: () => Promise<void>;
@@ -17,6 +21,8 @@ export interface MultipartUpload {
 export interface UploadedPart {
   readonly number: number;
   readonly etag: string;
+  /** Base64 of the part's CRC-32, where the store has checked one: AWS wants it again with the completion. */
+  readonly crc32?: string;
 }
 
 /** Cuts a body into parts of the planned sizes, each in memory that is not used again. An empty body is one empty part. */
@@ -136,7 +142,7 @@ export async function uploadParts(
     for await (const bytes of abortable(parts, either)) {
       number += 1;
       sizeBytes += bytes.length;
-      const sending = sendPart(upload, number, bytes, either).then(
+      const sending = upload.putPart(number, bytes, either).then(
         (part) => {
           done.push(part);
           running.delete(sending);
@@ -161,13 +167,4 @@ export async function uploadParts(
     await upload.abandon();
     throw error;
   }
-}
-
-async function sendPart(
-  upload: MultipartUpload,
-  number: number,
-  bytes: Uint8Array,
-  signal: AbortSignal,
-): Promise<UploadedPart> {
-  return { number, etag: await upload.putPart(number, bytes, signal) };
 }

@@ -2,6 +2,7 @@
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
+  CopyObjectCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   DeleteObjectsCommand,
@@ -87,6 +88,44 @@ export class S3Objects {
       complete: (parts) => this.#completeUpload(action, upload, parts, options),
       abandon: () => this.#abandonUpload(upload),
     };
+  }
+
+  /** Copies an object with its metadata. False: the store does not do that. */
+  async copy(from: string, to: string, signal?: AbortSignal): Promise<boolean> {
+    const { storageClass, kmsKeyID, customerKey } = this.#requests.settings;
+    const action = `copy "${from}" to "${to}"`;
+    try {
+      const reply = await this.#requests.call(
+        action,
+        (client, sending) =>
+          client.send(
+            new CopyObjectCommand({
+              Bucket: this.#bucket,
+              Key: to,
+              CopySource: [this.#bucket, ...from.split("/")].map(encodeURIComponent).join("/"),
+              MetadataDirective: "COPY",
+              ...(storageClass === undefined
+                ? {}
+                : {
+                    StorageClass: storageClass as NonNullable<
+                      PutObjectCommandInput["StorageClass"]
+                    >,
+                  }),
+              ...(kmsKeyID === undefined
+                ? {}
+                : { ServerSideEncryption: "aws:kms", SSEKMSKeyId: kmsKeyID }),
+              ...copyKey(customerKey),
+            }),
+            sending,
+          ),
+        signal,
+      );
+      this.#expectETag(action, reply.CopyObjectResult?.ETag);
+      return true;
+    } catch (error) {
+      if (isCopyRefused(error)) return false;
+      throw error;
+    }
   }
 
   async head(key: string, signal?: AbortSignal): Promise<S3Head> {
@@ -269,7 +308,7 @@ export class S3Objects {
     number: number,
     bytes: Uint8Array,
     signal: AbortSignal,
-  ): Promise<string> {
+  ): Promise<UploadedPart> {
     const reply = await this.#requests.call(
       action,
       (client, sending) =>
@@ -285,7 +324,9 @@ export class S3Objects {
         ),
       signal,
     );
-    return this.#expectETag(action, reply.ETag);
+    const etag = this.#expectETag(action, reply.ETag);
+    const { ChecksumCRC32: crc32 } = reply;
+    return crc32 === undefined ? { number, etag } : { number, etag, crc32 };
   }
 
   async #completeUpload(
@@ -302,7 +343,11 @@ export class S3Objects {
             new CompleteMultipartUploadCommand({
               ...upload,
               MultipartUpload: {
-                Parts: parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag })),
+                Parts: parts.map(({ number, etag, crc32 }) => ({
+                  PartNumber: number,
+                  ETag: etag,
+                  ...(crc32 === undefined ? {} : { ChecksumCRC32: crc32 }),
+                })),
               },
               ...this.#customerKey,
               ...(ifAbsent ? { IfNoneMatch: "*" } : {}),
@@ -404,6 +449,24 @@ function rangeHeader(offset: number, length: number): string | undefined {
   if (offset === 0 && length === Infinity) return undefined;
   if (length === Infinity) return `bytes=${offset}-`;
   return `bytes=${offset}-${offset + Math.max(1, length) - 1}`;
+}
+
+/** The key by which the source is read and the copy is written. */
+function copyKey(key: S3Requests["settings"]["customerKey"]): object {
+  if (key === undefined) return {};
+  return {
+    ...key,
+    CopySourceSSECustomerAlgorithm: key.SSECustomerAlgorithm,
+    CopySourceSSECustomerKey: key.SSECustomerKey,
+    CopySourceSSECustomerKeyMD5: key.SSECustomerKeyMD5,
+  };
+}
+
+/** Whether a store cannot copy, or not this object. */
+function isCopyRefused(error: unknown): boolean {
+  return /^(?:NotImplemented|MethodNotAllowed|InvalidRequest|InvalidArgument|UnsupportedOperation|EntityTooLarge|405|501)$/.test(
+    codeOf(error) ?? "",
+  );
 }
 
 /** Whether a store has no DeleteObjects, or wants another digest on it than it got. */

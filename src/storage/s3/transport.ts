@@ -45,7 +45,11 @@ export function createTransport(settings: TransportSettings): NodeHttpHandler {
   });
 }
 
-/** HTTP_PROXY, HTTPS_PROXY and NO_PROXY in either case. As in Go, loopback is never asked for through a proxy. */
+/**
+ * HTTP_PROXY, HTTPS_PROXY and NO_PROXY in either case. As in Go, loopback is never asked for through a proxy. Keys go
+ * through HTTPS_PROXY untouched; for HTTP_PROXY Node rewrites the path of a request as any URL, so that keys of the
+ * spelling `./0000/…` are then refused for their signature.
+ */
 function proxyOptions({ endpoint, environment }: TransportSettings): AgentOptions {
   const host = endpoint === undefined ? "" : hostOf(endpoint);
   if (/^(?:localhost|127\.[\d.]+|\[::1\])(?::\d+)?$/i.test(host)) return {};
