@@ -196,7 +196,7 @@ async function replaceDatabase(tempPath: string, outputPath: string): Promise<vo
     throw error;
   }
   await syncFolder(dirname(outputPath));
-  for (const path of moved) await fs.unlink(`${path}.replaced`);
+  for (const suffix of SIDECARS) await fs.rm(`${outputPath}${suffix}.replaced`, { force: true });
 }
 
 /** Gives a file a name that nothing has yet: a link fails when it is taken, a rename would replace it. */

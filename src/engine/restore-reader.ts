@@ -1,12 +1,17 @@
 /** Fetches the files of a chain, several requests at a time, and hands them out in order. */
 import { closeSync, openSync, readSync } from "node:fs";
 import { StorageError } from "../storage/replica-client.ts";
+import { collectYoungGarbage } from "./young-garbage.ts";
 import type { LTXFileInfo, OpenOptions, ReplicaClient } from "../storage/replica-client.ts";
 
 /** Files up to this size are fetched by one request, larger ones in ranges of it. */
-const pieceBytes = 2 * 1024 * 1024;
+const pieceBytes = 1.5 * 1024 * 1024;
 /** What may be on its way or waiting at a time. */
-const aheadBytes = 16 * 1024 * 1024;
+const aheadBytes = 8 * pieceBytes;
+/** Bytes fetched after which the buffers they came in are collected. */
+const collectEveryBytes = 2 * pieceBytes;
+/** From this size on, pieces are gathered in memory that is used again. */
+const pooledBytes = 256 * 1024;
 
 /** Puts bytes into memory that somebody else chooses and says how many. */
 export interface MemoryFiller {
@@ -51,7 +56,10 @@ function local<T>(action: string, path: string, call: () => T): T {
   }
 }
 
-/** The bytes of one file, in order. To be consumed before the next file is asked for. */
+/**
+ * The bytes of one file, in order, to be consumed before the next file is asked for. A chunk is valid until the next one is
+ * asked for.
+ */
 export interface FetchedFile {
   readonly file: LTXFileInfo;
   readonly chunks: AsyncIterable<Uint8Array>;
@@ -65,7 +73,7 @@ interface Piece {
 }
 
 interface FetchedPiece extends Piece {
-  readonly chunks: Promise<readonly Uint8Array[]>;
+  readonly bytes: Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /**
@@ -97,8 +105,10 @@ class PieceQueue {
   readonly #parallelism: number;
   readonly #signal: AbortSignal;
   readonly #fetched: FetchedPiece[] = [];
+  readonly #pool: ArrayBuffer[] = [];
   #underWay = 0;
   #aheadBytes = 0;
+  #uncollected = 0;
   #next: Piece | undefined;
 
   constructor(
@@ -120,16 +130,16 @@ class PieceQueue {
       const piece = this.#fetched.shift();
       if (piece === undefined) throw new Error("More files were taken than asked for");
       isLast = piece.isLast;
-      const chunks = await piece.chunks;
+      const bytes = await piece.bytes;
+      yield bytes;
+      if (bytes.buffer.byteLength === pieceBytes) this.#pool.push(bytes.buffer);
       this.#aheadBytes -= piece.sizeBytes;
-      this.#fill();
-      yield* chunks;
     }
   }
 
   /** Waits for what is under way, whatever becomes of it. */
   async settle(): Promise<void> {
-    await Promise.allSettled(this.#fetched.map((piece) => piece.chunks));
+    await Promise.allSettled(this.#fetched.map((piece) => piece.bytes));
   }
 
   #advance(): void {
@@ -147,10 +157,10 @@ class PieceQueue {
       const piece = this.#next;
       this.#underWay += 1;
       this.#aheadBytes += piece.sizeBytes;
-      const chunks = this.#fetch(piece);
+      const bytes = this.#fetch(piece);
       // Reported when the piece is taken; until then it must not count as unhandled.
-      chunks.catch(() => undefined);
-      this.#fetched.push({ ...piece, chunks });
+      bytes.catch(() => undefined);
+      this.#fetched.push({ ...piece, bytes });
       this.#advance();
     }
   }
@@ -159,17 +169,37 @@ class PieceQueue {
     return this.#fetched.length === 0 || this.#aheadBytes + sizeBytes <= aheadBytes;
   }
 
-  async #fetch({ file, open }: Piece): Promise<readonly Uint8Array[]> {
+  async #fetch(piece: Piece): Promise<Uint8Array<ArrayBuffer>> {
     try {
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of this.#client.read(file, { ...open, signal: this.#signal })) {
-        chunks.push(chunk);
-      }
-      return chunks;
+      return await this.#gather(piece);
     } finally {
       this.#underWay -= 1;
       this.#fill();
     }
+  }
+
+  /** Copies what comes, so that the chunks of the client die young: kept until used they would pile up as garbage. */
+  async #gather({ file, open, sizeBytes }: Piece): Promise<Uint8Array<ArrayBuffer>> {
+    const memory = new Uint8Array(this.#memory(sizeBytes));
+    let gathered = 0;
+    for await (const chunk of this.#client.read(file, { ...open, signal: this.#signal })) {
+      if (gathered + chunk.length > sizeBytes) {
+        throw new StorageError("corrupt", `More came than the ${sizeBytes} bytes asked for`);
+      }
+      memory.set(chunk, gathered);
+      gathered += chunk.length;
+      this.#uncollected += chunk.length;
+    }
+    if (this.#uncollected >= collectEveryBytes) {
+      this.#uncollected = 0;
+      collectYoungGarbage();
+    }
+    return memory.subarray(0, gathered);
+  }
+
+  #memory(sizeBytes: number): ArrayBuffer {
+    if (sizeBytes < pooledBytes) return new ArrayBuffer(sizeBytes);
+    return this.#pool.pop() ?? new ArrayBuffer(pieceBytes);
   }
 }
 
