@@ -17,7 +17,7 @@ async function put(endpoint: string, environment: Environment): Promise<void> {
   const options = {
     type: "s3",
     bucket: "b",
-    path: ".",
+    path: "",
     endpoint,
     accessKeyID: "a",
     secretAccessKey: "s",
