@@ -173,6 +173,8 @@ for (const [name, kind, file] of cases) {
   test(`LTXDecoder refuses: ${name}`, () => {
     const bytes = craftLTX(file);
     assert.throws(() => verifyLTX([bytes]), hasKind(kind));
+    // Without the index, whose decoder has some of the same rules.
+    assert.throws(() => readToEnd(bytes), hasKind(kind));
     assert.throws(() => verifyLTX([...bytes].map((byte) => Uint8Array.of(byte))), hasKind(kind));
   });
 }
@@ -203,18 +205,17 @@ test("LTXDecoder accepts whole snapshots around the lock page", () => {
   const pageSize = 65_536;
   const lock = lockPgno(pageSize);
   const data = new Uint8Array(pageSize);
-  const pages = Array.from({ length: lock + 1 }, (_, i) => page(i + 1, data)).filter(
-    (p) => p.pgno !== lock,
-  );
-  for (const commit of [lock - 1, lock, lock + 1]) {
-    const held = pages.filter((p) => p.pgno <= commit);
-    const file = verifyLTX([craftLTX({ pageSize, minTXID: 1n, commit, pages: held })]);
-    assert.equal(file.pageCount, held.length);
-    assert.throws(
-      () => verifyLTX([craftLTX({ pageSize, minTXID: 1n, commit, pages: held.slice(0, -1) })]),
-      hasKind("missing-page"),
-    );
-  }
+  const block = compressBlock(data);
+  const pages = Array.from({ length: lock + 1 }, (_, i) => ({ pgno: i + 1, data, block }));
+  const snapshot = (commit: number, last: number): Uint8Array => {
+    const held = pages.filter(({ pgno }) => pgno <= last && pgno !== lock);
+    return craftLTX({ pageSize, minTXID: 1n, commit, pages: held });
+  };
+  assert.equal(verifyLTX([snapshot(lock - 1, lock - 1)]).pageCount, lock - 1);
+  assert.equal(verifyLTX([snapshot(lock, lock)]).pageCount, lock - 1);
+  assert.equal(verifyLTX([snapshot(lock + 1, lock + 1)]).pageCount, lock);
+  assert.throws(() => verifyLTX([snapshot(lock, lock - 2)]), hasKind("missing-page"));
+  assert.throws(() => verifyLTX([snapshot(lock + 1, lock)]), hasKind("missing-page"));
 });
 
 test("LTXDecoder hands out pages read straight into kernel memory", () => {
@@ -362,6 +363,14 @@ test("craftLTX() and uvarint() write what the format says", () => {
   assert.deepEqual(uvarint(300n), Uint8Array.of(0xac, 0x02));
   assert.deepEqual(u64(258n), Uint8Array.of(0, 0, 0, 0, 0, 0, 1, 2));
 });
+
+function readToEnd(bytes: Uint8Array): void {
+  const decoder = new LTXDecoder();
+  decoder.push(bytes);
+  let batch = decoder.read();
+  while (batch !== null) batch = decoder.read();
+  decoder.end();
+}
 
 function page(pgno: number, data: Uint8Array): CraftedPage {
   return { pgno, data };
