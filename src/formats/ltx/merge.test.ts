@@ -202,7 +202,6 @@ const refused: [name: string, kind: FormatErrorKind, inputs: MergeInput[]][] = [
       inputOf(craftLTX({ commit: 5, minTXID: 3n, pages: [pageOf(3, 1), pageOf(5, 1)] }), 3n),
     ],
   ],
-  ],
   ["a truncated file", "truncated", [inputOf(one, 1n), inputOf(two.subarray(0, -1), 2n)]],
   ["an empty file", "truncated", [inputOf(one, 1n), inputOf(new Uint8Array(0), 2n)]],
   [
