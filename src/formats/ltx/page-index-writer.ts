@@ -1,16 +1,32 @@
-/** Builds the bytes of a page index while a file is written or read: some 10 bytes of memory per page. */
+/** Builds the bytes of a page index while a file is written or read: some 10 bytes per page, which are kept or only hashed. */
+import { updateCRC64 } from "../crc64.ts";
 
 const FIRST_CHUNK_SIZE = 2048;
 const CHUNK_SIZE = 65_536;
 /** pgno: 5 bytes, offset: 8, size: 5; the end: 1 + 8. */
 const MAX_ENTRY_SIZE = 18;
 
+/** Bytes of the terminator-and-length field. */
+export const PAGE_INDEX_LENGTH_SIZE = 8;
+
 export class PageIndexWriter {
+  readonly #keeps: boolean;
   readonly #full: Uint8Array[] = [];
+  #hash = 0n;
   #chunk = new Uint8Array(FIRST_CHUNK_SIZE);
   #used = 0;
   #fullBytes = 0;
   #closed = false;
+
+  /** With `keep` false the bytes are gone once they are hashed: memory does not grow with the file. */
+  constructor(options: { readonly keep?: boolean } = {}) {
+    this.#keeps = options.keep ?? true;
+  }
+
+  /** CRC state of the closed index without its length field, counted from a state of zero. */
+  get hash(): bigint {
+    return this.#hash;
+  }
 
   /** Bytes so far; after `close()` those of the whole index with its length field. */
   get sizeBytes(): number {
@@ -30,11 +46,13 @@ export class PageIndexWriter {
     this.#closed = true;
     this.#reserve();
     this.#chunk[this.#used++] = 0;
+    this.#addToHash();
     const view = new DataView(this.#chunk.buffer);
     view.setBigUint64(this.#used, BigInt(this.sizeBytes));
     this.#used += 8;
   }
 
+  /** The bytes, if they are kept. */
   *chunks(): Generator<Uint8Array, void, undefined> {
     yield* this.#full;
     if (this.#used > 0) yield this.#chunk.subarray(0, this.#used);
@@ -53,10 +71,17 @@ export class PageIndexWriter {
 
   #reserve(): void {
     if (this.#used + MAX_ENTRY_SIZE <= this.#chunk.length) return;
-    this.#full.push(this.#chunk.subarray(0, this.#used));
+    this.#addToHash();
     this.#fullBytes += this.#used;
-    this.#chunk = new Uint8Array(CHUNK_SIZE);
+    if (this.#keeps) {
+      this.#full.push(this.#chunk.subarray(0, this.#used));
+      this.#chunk = new Uint8Array(CHUNK_SIZE);
+    }
     this.#used = 0;
+  }
+
+  #addToHash(): void {
+    this.#hash = updateCRC64(this.#hash, this.#chunk.subarray(0, this.#used));
   }
 
   /** One uvarint. */

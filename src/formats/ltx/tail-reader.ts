@@ -7,52 +7,54 @@ import type { PageIndexWriter } from "./page-index-writer.ts";
 import { decodeLTXTrailer } from "./trailer.ts";
 import type { LTXTrailer } from "./trailer.ts";
 
-const LENGTH_FIELD_SIZE = 8;
-
 /**
- * Compares the page index in a file, byte for byte, with the one its frames give: there is only one right index, so
- * it is neither stored nor parsed.
+ * Compares the page index in a file with the one its frames give, by hash: there is only one right index, so it is neither
+ * stored nor parsed.
  */
 export class TailReader {
-  readonly #chunks: Iterator<Uint8Array>;
+  readonly #triplesSize: number;
   readonly #indexSize: number;
-  #expected: Uint8Array = new Uint8Array(0);
+  /** The CRC state that the right triples lead to. */
+  readonly #stateAfterTriples: bigint;
+  readonly #length: Uint8Array = new Uint8Array(PAGE_INDEX_LENGTH_SIZE);
+  readonly #trailer: Uint8Array = new Uint8Array(LTX_TRAILER_SIZE);
   #at = 0;
   #state: bigint;
-  readonly #trailer = new Uint8Array(LTX_TRAILER_SIZE);
 
   /** `expected` is closed; `state` is the CRC state after the end marker. */
   constructor(expected: PageIndexWriter, state: bigint) {
-    this.#chunks = expected.chunks();
     this.#indexSize = expected.sizeBytes;
+    this.#triplesSize = this.#indexSize - PAGE_INDEX_LENGTH_SIZE;
+    // CRC is linear: state(A‖B) = shift(state(A), |B|) ^ fromZero(B).
+    this.#stateAfterTriples = kernel().shift(state, this.#triplesSize) ^ expected.hash;
     this.#state = state;
   }
 
   /** The next bytes; `offset` is where they are in the file. */
   push(bytes: Uint8Array, offset: number): void {
-    let at = 0;
-    while (at < bytes.length && this.#at < this.#indexSize) {
-      if (this.#expected.length === 0) this.#expected = this.#chunks.next().value as Uint8Array;
-      const length = Math.min(this.#expected.length, bytes.length - at);
-      for (let i = 0; i < length; i++) {
-        if (bytes[at + i] !== this.#expected[i]) this.#mismatch(this.#at + i, offset + at + i);
-      }
-      this.#state = updateCRC64(this.#state, bytes.subarray(at, at + length));
-      this.#expected = this.#expected.subarray(length);
-      this.#at += length;
-      at += length;
+    let rest = bytes;
+    const next = (end: number): Uint8Array => {
+      const part = rest.subarray(0, Math.max(0, end - this.#at));
+      rest = rest.subarray(part.length);
+      this.#at += part.length;
+      return part;
+    };
+    if (this.#at < this.#triplesSize) {
+      this.#state = updateCRC64(this.#state, next(this.#triplesSize));
+      if (this.#at === this.#triplesSize) this.#checkTriples(offset);
     }
-    if (at === bytes.length) return;
-    const start = this.#at - this.#indexSize;
-    if (start + bytes.length - at > LTX_TRAILER_SIZE) {
+    const start = this.#at - this.#triplesSize;
+    if (this.#at < this.#indexSize) this.#length.set(next(this.#indexSize), start);
+    const trailerStart = this.#at - this.#indexSize;
+    const trailer = next(this.#indexSize + LTX_TRAILER_SIZE);
+    this.#trailer.set(trailer, Math.max(0, trailerStart));
+    if (rest.length > 0) {
       throw new FormatError(
         "trailing-data",
         "Bytes follow the trailer of the LTX file",
-        offset + at + LTX_TRAILER_SIZE - start,
+        offset + bytes.length - rest.length,
       );
     }
-    this.#trailer.set(bytes.subarray(at), start);
-    this.#at += bytes.length - at;
   }
 
   /** The trailer and the CRC state before the file checksum. `offset` is where the file ends. */
