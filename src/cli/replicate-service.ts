@@ -232,12 +232,15 @@ async function createDatabase(
   logger: Logger,
 ): Promise<DatabaseOptions> {
   const open = await openReplicas(config.replicas, clients, io, logger);
-  const replicas = open.map(({ replica: { name, syncIntervalMs, autoRecover }, client }) => ({
-    name,
-    client,
-    syncIntervalMs,
-    autoRecover,
-  }));
+  const replicas = open.map(
+    ({ replica: { name, syncIntervalMs, maxSyncLTXFiles, autoRecover }, client }) => ({
+      name,
+      client,
+      syncIntervalMs,
+      maxSyncLTXFiles,
+      autoRecover,
+    }),
+  );
   return { ...config, replicas };
 }
 

@@ -20,8 +20,7 @@ import type { Clock } from "./clock.ts";
 const REST_FRAMES = 200;
 /** … or after so many passes. */
 const MAX_PASSES = 3;
-/** How long to wait for the write lock, and for another connection's checkpoint with and without it. */
-const BARRIER_WAIT_MS = 1_000;
+/** How long to wait for another connection's checkpoint with and without the write lock. */
 const BUSY_INSIDE_MS = 10;
 const BUSY_OUTSIDE_MS = 200;
 /** Attempts in a row before a pause: another connection's checkpoint that finds nothing to do takes microseconds. */
@@ -35,6 +34,8 @@ export interface CheckpointTarget {
   readonly readLock: ReadLock;
   readonly thread: CheckpointThread;
   readonly clock: Clock;
+  /** How long to try for the write lock. */
+  readonly barrierWaitMs: number;
   /** Copies everything committed. */
   readonly syncAll: () => Promise<void>;
   /** Called when everything is copied and backfilled, the barrier still held: the next generation starts from nothing. */
@@ -123,7 +124,7 @@ async function takeBarrier(target: CheckpointTarget): Promise<boolean> {
   const startedAt = target.clock.monotonic();
   for (let attempt = 1; ; attempt++) {
     if (tryBarrier(target.writer)) return true;
-    if (target.clock.monotonic() - startedAt > BARRIER_WAIT_MS) return false;
+    if (target.clock.monotonic() - startedAt > target.barrierWaitMs) return false;
     if (attempt % 100 === 0) await target.clock.sleep(1);
     else await nextTurn();
   }

@@ -29,6 +29,8 @@ export interface DatabaseOptions {
   readonly checkpoint: CheckpointSettings;
   /** About how much WAL one level-0 file covers at most; 0 = no limit. */
   readonly maxSyncWALBytes: number;
+  /** How long a checkpoint waits for the write lock, trying again and again. */
+  readonly busyTimeoutMs: number;
   /** Discard broken local files and go on with a full image instead of failing. */
   readonly autoRecover: boolean;
 }
@@ -132,9 +134,9 @@ export class Database {
     return this.#lock.run(async () => {
       this.#floorTXID = above > this.#floorTXID ? above : this.#floorTXID;
       this.#imageReason = reason;
-      if (forget) this.#local?.reset();
       this.#opened?.sync.numberAbove(this.#floorTXID);
       this.#opened?.sync.requireImage(reason);
+      if (forget) this.#local?.reset();
     });
   }
 
@@ -358,6 +360,7 @@ export class Database {
       readLock: opened.readLock,
       thread: this.#deps.checkpointThread,
       clock: this.#deps.clock,
+      barrierWaitMs: this.#options.busyTimeoutMs,
       syncAll: async () => {
         const result = await this.#syncAll(signal);
         if (result === "busy")

@@ -5,6 +5,8 @@ import { LTXEncoder } from "../formats/ltx/encoder.ts";
 import type { LTXHeader } from "../formats/ltx/header.ts";
 import { lockPgno } from "../formats/sqlite-header.ts";
 import type { DatabaseFile } from "../sqlite/database-file.ts";
+import { localDiskError } from "./local-disk-error.ts";
+import type { LocalLTXTemp } from "./local-ltx.ts";
 import type { WALFile } from "./wal-file.ts";
 
 /** Bytes of pages encoded between two turns of the event loop: about 3 ms of work. */
@@ -31,19 +33,20 @@ export interface WrittenLTX {
 }
 
 /**
- * Writes a whole LTX file to `fd`; making it durable is the caller's.
+ * Writes a whole LTX file; making it durable is the caller's.
  *
+ * @throws LocalDiskError when it cannot be written.
  * @throws Error when a page is neither in the WAL nor in the database file: the file is shorter than its commit says.
  */
 export async function writeLTXFile(
-  fd: number,
+  temp: LocalLTXTemp,
   header: LTXHeader,
   selection: PageSelection,
   source: PageSource,
   signal?: AbortSignal,
 ): Promise<WrittenLTX> {
   const encoder = new LTXEncoder(header);
-  const output = new FileOutput(fd);
+  const output = new FileOutput(temp);
   output.write(encoder.begin());
   const batches =
     selection.kind === "all"
@@ -66,7 +69,7 @@ export async function writeLTXFile(
 }
 
 /** Pages 1…commit in batches of consecutive numbers; the lock page, which holds no data, is between two batches. */
-function* allPages(header: LTXHeader, batchPages: number): Generator<Uint32Array> {
+export function* allPages(header: LTXHeader, batchPages: number): Generator<Uint32Array> {
   const { commit, pageSize } = header;
   const lock = lockPgno(pageSize);
   const batch = new Uint32Array(batchPages);
@@ -107,7 +110,7 @@ function* changedPages(
 }
 
 /** One read of the database file for the whole run; then the pages that have a newer copy in the WAL. */
-function fillConsecutive(
+export function fillConsecutive(
   target: Uint8Array,
   pgnos: Uint32Array,
   pageSize: number,
@@ -150,16 +153,21 @@ function missingPage(pgno: number, database: DatabaseFile): Error {
 
 class FileOutput {
   position = 0;
-  readonly #fd: number;
+  readonly #temp: LocalLTXTemp;
 
-  constructor(fd: number) {
-    this.#fd = fd;
+  constructor(temp: LocalLTXTemp) {
+    this.#temp = temp;
   }
 
   write(bytes: Uint8Array): void {
+    const { fd, path, txid } = this.#temp;
     let done = 0;
-    while (done < bytes.length) {
-      done += writeSync(this.#fd, bytes, done, bytes.length - done, this.position + done);
+    try {
+      while (done < bytes.length) {
+        done += writeSync(fd, bytes, done, bytes.length - done, this.position + done);
+      }
+    } catch (error) {
+      throw localDiskError(error, { action: "write", path, txid });
     }
     this.position += done;
   }

@@ -105,10 +105,12 @@ export class ReplicaChain {
     this.#base = txid;
   }
 
-  /** Uploads what is there now. Returns what the database must do first, when local files cannot go on from the position. */
-  async extend(ifAbsent: boolean, signal: AbortSignal): Promise<ImageRequest | undefined> {
-    // What is written meanwhile belongs to the next round, or pacing would mean nothing.
-    const until = this.#options.local.newestTXID;
+  /** Uploads up to `until`. Returns what the database must do first, when local files cannot go on from the position. */
+  async extend(
+    until: TXID,
+    ifAbsent: boolean,
+    signal: AbortSignal,
+  ): Promise<ImageRequest | undefined> {
     while (this.#base !== undefined || this.#position < until) {
       if (this.#base === undefined) {
         const end = await this.#uploadRun(until, ifAbsent, signal);

@@ -47,6 +47,8 @@ export interface ReplicaOptions {
   readonly syncIntervalMs: number;
   /** On average at most one upload round in this time. Default: the sync interval. 0: no pacing. */
   readonly paceIntervalMs?: number;
+  /** A long backlog is reported as synced after each so many files; 0 = at its end only. */
+  readonly maxBatchFiles?: number;
   /** Rounds that may follow each other at once after quiet. Default 8. */
   readonly burst?: number;
   /** Level-0 uploads in flight together, 1 … 4. Default 4. */
@@ -95,6 +97,7 @@ export class Replica {
   readonly #clock: Clock;
   readonly #emit: EmitEvent;
   readonly #syncIntervalMs: number;
+  readonly #maxBatchFiles: number;
   readonly #chain: ReplicaChain;
   readonly #pace: TokenBucket;
   readonly #sleeper: Sleeper;
@@ -122,6 +125,7 @@ export class Replica {
     this.#clock = clock;
     this.#emit = emit;
     this.#syncIntervalMs = options.syncIntervalMs;
+    this.#maxBatchFiles = options.maxBatchFiles ?? 0;
     this.#chain = new ReplicaChain({
       client,
       clock,
@@ -276,13 +280,23 @@ export class Replica {
     if (this.#imageRequest || !this.#chain.hasPending) return;
     const ifAbsent = await this.client.conditionalWrites(signal);
     if (!ifAbsent) await this.#checkSoleWriter(signal);
-    const request = await this.#chain.extend(ifAbsent, signal);
-    if (request === undefined) {
+    // What is written meanwhile belongs to the next round, or pacing would mean nothing.
+    const until = this.#source.local.newestTXID;
+    do {
+      const request = await this.#chain.extend(this.#batchEnd(until), ifAbsent, signal);
+      if (request !== undefined) {
+        this.#imageRequest = request;
+        this.#source.onImageNeeded(this, request);
+        return;
+      }
       this.#emit({ type: "replica-synced", ...this.#names(), txid: this.position });
-      return;
-    }
-    this.#imageRequest = request;
-    this.#source.onImageNeeded(this, request);
+    } while (this.position < until);
+  }
+
+  /** Last file of the next batch. */
+  #batchEnd(until: TXID): TXID {
+    const end = this.position + BigInt(this.#maxBatchFiles);
+    return this.#maxBatchFiles > 0 && end < until ? end : until;
   }
 
   async #checkSoleWriter(signal: AbortSignal): Promise<void> {

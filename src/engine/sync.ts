@@ -315,7 +315,7 @@ export class Sync {
     let intact;
     try {
       const source = { database, wal: job.wal, pages: stretch.pages };
-      written = await writeLTXFile(temp.fd, ltx, job.selection, source, job.signal);
+      written = await writeLTXFile(temp, ltx, job.selection, source, job.signal);
       intact = sameHeader(job.wal.header(), header) && (job.intact?.() ?? true);
     } catch (error) {
       local.discard(temp);

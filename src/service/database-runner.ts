@@ -15,6 +15,8 @@ export interface ReplicaEntry {
   readonly name: string;
   readonly client: ReplicaClient;
   readonly syncIntervalMs: number;
+  /** See `ReplicaOptions.maxBatchFiles`. */
+  readonly maxSyncLTXFiles: number;
 }
 
 export interface RunnerOptions extends DatabaseOptions {
@@ -100,11 +102,15 @@ export class DatabaseRunner {
     for (const replica of this.replicas) this.#running.push(replica.run(signal));
   }
 
-  /** Copies and uploads everything committed so far. Rejects with what failed first. */
-  async sync(signal: AbortSignal): Promise<void> {
+  /** Copies and uploads everything committed so far. Rejects with what failed first. False: there is no database. */
+  async sync(signal: AbortSignal): Promise<boolean> {
     await this.#begin(signal);
-    await this.database.tick(signal);
+    const { state } = await this.database.tick(signal);
+    if (state === "busy") {
+      throw new Error(`Cannot copy database "${this.path}": database is locked`);
+    }
     await Promise.all(this.replicas.map((replica) => this.#flush(replica, signal)));
+    return state === "open";
   }
 
   /** Resolves when everything captured so far is uploaded, when an upload failed, or after a while. */
@@ -152,12 +158,11 @@ export class DatabaseRunner {
     const source: ReplicaSource = {
       databasePath: this.path,
       local,
-      onImageNeeded: (_replica, request) => void this.#startOver([request]),
+      onImageNeeded: (_replica, request) => this.#startOverLater(request),
       onLocalHistoryBroken: (_replica, error) => {
         if (!this.#options.autoRecover) return false;
-        void this.#startOver([
-          { kind: "diverged", nextTXID: local.reservedTXID + 1n, reason: error.message },
-        ]);
+        const nextTXID = local.reservedTXID + 1n;
+        this.#startOverLater({ kind: "diverged", nextTXID, reason: error.message });
         return true;
       },
     };
@@ -186,6 +191,7 @@ export class DatabaseRunner {
       clock,
       emit,
       syncIntervalMs: entry.syncIntervalMs,
+      maxBatchFiles: entry.maxSyncLTXFiles,
       // Every file is one request whenever it is sent, and copies are paced already: only a longer interval is worth waiting for.
       paceIntervalMs: entry.syncIntervalMs > monitorIntervalMs ? entry.syncIntervalMs : 0,
     });
@@ -215,6 +221,19 @@ export class DatabaseRunner {
       limit.abort();
       await late;
     }
+  }
+
+  #startOverLater(request: ImageRequest): void {
+    // The image is wanted even when the old local files cannot be removed: the failure is only told.
+    this.#startOver([request]).catch((error: unknown) =>
+      this.#deps.emit({
+        type: "sync-failed",
+        database: this.path,
+        error,
+        consecutiveErrors: 1,
+        backoffMs: 0,
+      }),
+    );
   }
 
   /** A full image above everything the requests name; local files that are another history go. */

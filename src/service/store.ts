@@ -20,6 +20,7 @@ export interface DatabaseOptions {
   readonly metaPath: string;
   readonly monitorIntervalMs: number;
   readonly checkpointIntervalMs: number;
+  readonly busyTimeoutMs: number;
   readonly minCheckpointPageCount: number;
   readonly truncatePageCount: number;
   readonly maxSyncWALBytes: number;
@@ -92,7 +93,14 @@ export class Store implements AsyncDisposable {
 
   /** Copies and uploads everything of every database, one after another, without starting the loops. Rejects with the first failure. */
   async syncAll(signal: AbortSignal): Promise<void> {
-    for (const runner of this.#runners) await runner.sync(signal);
+    for (const runner of this.#runners) {
+      try {
+        if (!(await runner.sync(signal))) throw new Error("no position, waiting for data");
+      } catch (error) {
+        const detail = error instanceof Error ? error.message : String(error);
+        throw new Error(`sync database ${runner.path}: ${detail}`, { cause: error });
+      }
+    }
   }
 
   /**
@@ -137,6 +145,7 @@ export class Store implements AsyncDisposable {
         reportFrames: database.truncatePageCount,
       },
       maxSyncWALBytes: database.maxSyncWALBytes,
+      busyTimeoutMs: database.busyTimeoutMs,
       autoRecover: database.replicas.some((replica) => replica.autoRecover),
     };
     return new DatabaseRunner(

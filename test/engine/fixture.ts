@@ -64,6 +64,7 @@ export class Engine implements AsyncDisposable {
         metaPath: workspace.metaPath,
         checkpoint: { minFrames: 1000, intervalMs: 0, reportFrames: 0 },
         maxSyncWALBytes: 64 << 20,
+        busyTimeoutMs: 1_000,
         autoRecover: false,
         ...options,
       },
