@@ -40,7 +40,7 @@ export function fuzzTargets(): FuzzTarget[] {
 }
 
 function runLTX(input: Uint8Array): string {
-  const decoder = new LTXDecoder();
+  const decoder = new LTXDecoder({ keepIndex: true });
   const pgnos: number[] = [];
   const hashes: bigint[] = [];
   const half = input.length >> 1;

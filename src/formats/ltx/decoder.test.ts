@@ -228,7 +228,7 @@ test("LTXDecoder hands out pages read straight into kernel memory", () => {
     minTXID: 1n,
     pages: pages.map((data, i) => page(i + 1, data)),
   });
-  const decoder = new LTXDecoder();
+  const decoder = new LTXDecoder({ keepIndex: true });
   let seen = 0;
   for (let at = 0; at < bytes.length;) {
     const buffer = decoder.buffer();

@@ -59,7 +59,7 @@ const NO_BYTES: Uint8Array = new Uint8Array(0);
  *   const summary = decoder.end();
  *
  * Nothing may be trusted before `end()` has returned: the file checksum comes last. All failures are FormatErrors.
- * Memory: one incomplete frame and about 10 bytes per page (the expected index).
+ * Memory: one incomplete frame; with `keepIndex` about 10 bytes per page.
  */
 export class LTXDecoder {
   readonly #batchBytes: number;
@@ -68,7 +68,8 @@ export class LTXDecoder {
   #database: DatabaseChecksum | undefined;
   #tail: TailReader | undefined;
   #summary: LTXSummary | undefined;
-  readonly #index = new PageIndexWriter();
+  readonly #index: PageIndexWriter;
+  readonly #keepsIndex: boolean;
   #state = CRC_START;
   #stateBefore = CRC_START;
   /** Offset in the file of the next byte to decode. */
@@ -82,8 +83,13 @@ export class LTXDecoder {
   /** The window was filled by the caller: it exists nowhere else. */
   #direct = false;
 
-  /** `batchBytes` limits the pages that `read()` hands out at a time; 1 MiB by default and at most, one page at least. */
-  constructor(options: { readonly batchBytes?: number } = {}) {
+  /**
+   * `batchBytes` limits the pages that `read()` hands out at a time; 1 MiB by default and at most, one page at least.
+   * `keepIndex` is needed for `index()`.
+   */
+  constructor(options: { readonly batchBytes?: number; readonly keepIndex?: boolean } = {}) {
+    this.#keepsIndex = options.keepIndex ?? false;
+    this.#index = new PageIndexWriter({ keep: this.#keepsIndex });
     this.#batchBytes = Math.min(options.batchBytes ?? BATCH_BYTES, BATCH_BYTES);
   }
 
@@ -180,9 +186,10 @@ export class LTXDecoder {
     return this.#summary;
   }
 
-  /** The page index, proven against the frames; after `end()`. */
+  /** The page index, proven against the frames; after `end()`, with `keepIndex`. */
   index(): PageIndex {
     if (!this.#summary) throw new Error("LTX file has not been read to its end");
+    if (!this.#keepsIndex) throw new Error("LTX decoder was not told to keep the page index");
     const bytes = this.#index.toBytes();
     const triples = bytes.subarray(0, bytes.length - 8);
     const { commit, pageSize } = this.#summary.header;
@@ -304,7 +311,7 @@ export class LTXDecoder {
 export function verifyLTX(
   chunks: Iterable<Uint8Array>,
 ): LTXSummary & { readonly index: PageIndex } {
-  const decoder = new LTXDecoder();
+  const decoder = new LTXDecoder({ keepIndex: true });
   for (const chunk of chunks) {
     decoder.push(chunk);
     while (decoder.read() !== null);
