@@ -26,7 +26,7 @@ for (const folder of folders) {
   if (inputs.length === 0) continue;
   test(`mergeLTX() merges ${folder.slice(fixtures.length)}`, async () => {
     const pages = new Map<number, Uint8Array>();
-    for (const { open } of inputs) for await (const bytes of open()) applyFile(pages, bytes);
+    for (const input of inputs) for await (const bytes of input.open()) applyFile(pages, bytes);
     const merged = new Map<number, Uint8Array>();
     applyFile(merged, concatBytes(await Array.fromAsync(mergeLTX(inputs))));
     assert.deepEqual(
