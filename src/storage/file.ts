@@ -20,7 +20,7 @@ import {
   tempPathOf,
   writeBody,
 } from "./file-system.ts";
-import { compareLTXFiles, StorageError, writtenInfo } from "./replica-client.ts";
+import { StorageError, writtenInfo } from "./replica-client.ts";
 import type {
   CopyOptions,
   ListOptions,
@@ -106,11 +106,11 @@ export class FileReplicaClient implements ReplicaClient {
     signal?.throwIfAborted();
     const folder = join(this.#root, levelFolder(level));
     const names: LTXFileName[] = [];
-    for (const name of await readFolder(folder)) {
+    // LTX names sort as their TXIDs do.
+    for (const name of (await readFolder(folder)).toSorted()) {
       const txids = parseLTXName(name);
       if (txids !== null && txids.minTXID >= from) names.push({ level, ...txids });
     }
-    names.sort(compareLTXFiles);
     for (let start = 0; start < names.length; start += statsAtOnce) {
       signal?.throwIfAborted();
       const batch = names.slice(start, start + statsAtOnce);
