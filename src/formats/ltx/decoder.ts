@@ -98,6 +98,11 @@ export class LTXDecoder {
     return this.#header;
   }
 
+  /** The page block has ended: `read()` gives no more pages. */
+  get hasAllPages(): boolean {
+    return this.#tail !== undefined;
+  }
+
   /** Bytes decoded so far. */
   get offset(): number {
     return this.#offset;

@@ -83,14 +83,18 @@ export class MergeSource {
     if (this.#atEnd) this.#named(() => this.#checkGrowth());
   }
 
-  /** Decodes the next batch, or to the end of the file, whose checksum it verifies. */
+  /**
+   * Decodes the next batch. A file whose pages are all at hand is read to its end at once: its checksum is verified and its
+   * stream closed, so that a merge of many small files does not keep them open.
+   */
   async load(): Promise<void> {
+    if (this.#atEnd) return;
     this.#chunks ??= this.#input.open()[Symbol.asyncIterator]();
     let isLoaded = this.#named(() => this.#loadBatch());
-    while (!isLoaded && !this.#atEnd && !this.#isClosed) {
+    while (!this.#atEnd && !this.#isClosed && (!isLoaded || this.#decoder.hasAllPages)) {
       this.#signal?.throwIfAborted();
       const next = await this.#chunks.next();
-      isLoaded = this.#named(() => this.#accept(next));
+      if (this.#named(() => this.#accept(next))) isLoaded = true;
     }
   }
 
@@ -149,8 +153,10 @@ export class MergeSource {
       this.#header = this.#decoder.header;
       checkLTXName(this.#header, this.#input);
     }
-    if (batch) this.#keep(batch);
-    return batch !== null;
+    if (batch === null) return false;
+    this.#keep(batch);
+    if (this.#decoder.hasAllPages) this.#decoder.read();
+    return true;
   }
 
   /** A decoder does not know which file it reads: adds that to its errors. */

@@ -315,6 +315,28 @@ test("mergeLTX() closes its inputs when it fails, is cancelled or abandoned", as
   assert.equal(closed, 3);
 });
 
+test("mergeLTX() does not keep many small files open", async () => {
+  let open = 0;
+  let mostOpen = 0;
+  const inputs = Array.from({ length: 300 }, (_, i): MergeInput => {
+    const txid = BigInt(i + 1);
+    const bytes = craftLTX({ commit: 2, minTXID: txid, pages: [pageOf(1, i), pageOf(2, i + 1)] });
+    return {
+      minTXID: txid,
+      maxTXID: txid,
+      open: async function* () {
+        mostOpen = Math.max(mostOpen, ++open);
+        yield bytes;
+        open--;
+      },
+    };
+  });
+  const { pages } = readAll(await mergeToBytes(inputs));
+  assert.deepEqual(pages.get(1), contentOf(299));
+  assert.equal(open, 0);
+  assert.ok(mostOpen <= 8, `${mostOpen} open`);
+});
+
 test("mergeLTX() refuses an empty list", async () => {
   await assert.rejects(mergeToBytes([]), RangeError);
 });
