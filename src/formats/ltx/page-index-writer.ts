@@ -6,14 +6,18 @@ const CHUNK_SIZE = 65_536;
 /** pgno: 5 bytes, offset: 8, size: 5; the end: 1 + 8. */
 const MAX_ENTRY_SIZE = 18;
 
-/** Bytes of the terminator-and-length field. */
+/** Bytes of the length field that ends an index. */
 export const PAGE_INDEX_LENGTH_SIZE = 8;
+
+/** Memory of closed indexes that were only hashed: thousands of small files are read one after the other. */
+const spareChunks: Uint8Array[] = [];
+const spareCount = 16;
 
 export class PageIndexWriter {
   readonly #keeps: boolean;
   readonly #full: Uint8Array[] = [];
   #hash = 0n;
-  #chunk = new Uint8Array(FIRST_CHUNK_SIZE);
+  #chunk: Uint8Array;
   #used = 0;
   #fullBytes = 0;
   #closed = false;
@@ -21,6 +25,8 @@ export class PageIndexWriter {
   /** With `keep` false the bytes are gone once they are hashed: memory does not grow with the file. */
   constructor(options: { readonly keep?: boolean } = {}) {
     this.#keeps = options.keep ?? true;
+    const spare = this.#keeps ? undefined : spareChunks.pop();
+    this.#chunk = spare ?? new Uint8Array(FIRST_CHUNK_SIZE);
   }
 
   /** CRC state of the closed index without its length field, counted from a state of zero. */
@@ -49,11 +55,13 @@ export class PageIndexWriter {
     this.#addToHash();
     const view = new DataView(this.#chunk.buffer);
     view.setBigUint64(this.#used, BigInt(this.sizeBytes));
-    this.#used += 8;
+    this.#used += PAGE_INDEX_LENGTH_SIZE;
+    if (!this.#keeps && spareChunks.length < spareCount) spareChunks.push(this.#chunk);
   }
 
   /** The bytes, if they are kept. */
   *chunks(): Generator<Uint8Array, void, undefined> {
+    if (!this.#keeps) throw new Error("Page index was only hashed, not kept");
     yield* this.#full;
     if (this.#used > 0) yield this.#chunk.subarray(0, this.#used);
   }
