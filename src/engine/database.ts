@@ -18,6 +18,7 @@ import { FIFOLock } from "./fifo-lock.ts";
 import type { LocalLTX } from "./local-ltx.ts";
 import { closeDatabase, findReplacement, openDatabase } from "./opened-database.ts";
 import type { OpenedDatabase } from "./opened-database.ts";
+import { DatabaseView } from "./snapshot.ts";
 import type { SyncResult } from "./sync.ts";
 import { WALFile } from "./wal-file.ts";
 
@@ -80,6 +81,8 @@ export class Database {
   /** Where the copy stood when a checkpoint left the read lock on slot 0. */
   #slotZero: { readonly generation: string; readonly frames: number } | null = null;
   #announcedWaiting = false;
+  /** Snapshots being read: they end before the files are closed. */
+  readonly #views = new Set<DatabaseView>();
 
   constructor(options: DatabaseOptions, deps: DatabaseDependencies) {
     this.path = resolve(options.path);
@@ -138,6 +141,14 @@ export class Database {
       this.#opened?.sync.requireImage(reason);
       if (forget) this.#local?.reset();
     });
+  }
+
+  /**
+   * The database as it is now, for a snapshot: see DatabaseView. Copies everything first. Null: there is no database file, or
+   * somebody held a lock that was needed. Whoever gets it closes it.
+   */
+  view(signal?: AbortSignal): Promise<DatabaseView | null> {
+    return this.#lock.run(() => this.#openView(signal));
   }
 
   /** Gives descriptors back that only a busy database needs. */
@@ -332,7 +343,10 @@ export class Database {
         return counted.files();
       }
     } catch (error) {
-      emit({ type: "checkpoint-failed", database: this.path, mode: "PASSIVE", error });
+      // Being stopped is not a failure.
+      if (signal?.aborted !== true) {
+        emit({ type: "checkpoint-failed", database: this.path, mode: "PASSIVE", error });
+      }
       throw error;
     }
     // A commit of ours may have restarted the WAL already.
@@ -381,6 +395,21 @@ export class Database {
     return { target, files: () => files };
   }
 
+  async #openView(signal?: AbortSignal): Promise<DatabaseView | null> {
+    await this.#closeIfReplaced();
+    if (this.#openIfPresent() === "waiting") return null;
+    if ((await this.#syncAll(signal)) === "busy") return null;
+    const { openConnection, clock } = this.#deps;
+    const view = await DatabaseView.open(this.#requireOpen(), {
+      openConnection,
+      clock,
+      syncAll: async () => void (await this.#syncAll(signal)),
+      onClose: (closed) => this.#views.delete(closed),
+    });
+    if (view !== null) this.#views.add(view);
+    return view;
+  }
+
   async #closeIfReplaced(): Promise<void> {
     if (this.#opened === null) return;
     const reason = findReplacement(this.#opened);
@@ -392,6 +421,7 @@ export class Database {
   async #close(): Promise<void> {
     const opened = this.#opened;
     if (opened === null) return;
+    for (const view of this.#views) view[Symbol.dispose]();
     this.#opened = null;
     this.#floorTXID = opened.sync.txid;
     await closeDatabase(opened, this.#deps.checkpointThread);

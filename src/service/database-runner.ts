@@ -1,10 +1,12 @@
 /** One database with its replicas over time: start, run, final sync. */
 import { Database } from "../engine/database.ts";
 import type { DatabaseDependencies, DatabaseOptions } from "../engine/database.ts";
+import { DatabaseError } from "../engine/database-error.ts";
 import { Replica } from "../engine/replica.ts";
 import type { ReplicaSource } from "../engine/replica.ts";
 import type { SyncResult } from "../engine/sync.ts";
 import type { ImageRequest, StartPlan } from "../engine/upload-plan.ts";
+import { isBusy } from "../sqlite/driver.ts";
 import type { ReplicaClient } from "../storage/replica-client.ts";
 import { CaptureLoop } from "./capture-loop.ts";
 import type { DirectoryWatch } from "./directory-watch.ts";
@@ -30,6 +32,8 @@ export interface RunnerDependencies extends Omit<DatabaseDependencies, "onWritte
 
 /** How long the first copy waits for a store to say what it holds, and a start for the first upload. */
 const START_WAIT_MS = 10_000;
+/** Between two attempts on a database that is locked. */
+const BUSY_RETRY_MS = 20;
 /** The checkpoint thread ends when no database used it for this long. */
 const THREAD_UNUSED_MS = 10_000;
 
@@ -73,9 +77,7 @@ export class DatabaseRunner {
    * again all the same. True: there is a database.
    */
   async start(signal: AbortSignal): Promise<boolean> {
-    if (!(await this.#begin(signal))) return false;
-    await this.database.tick(signal);
-    return true;
+    return (await this.#copyPatiently(signal)) === "open";
   }
 
   /** Starts the loops. */
@@ -104,11 +106,7 @@ export class DatabaseRunner {
 
   /** Copies and uploads everything committed so far. Rejects with what failed first. False: there is no database. */
   async sync(signal: AbortSignal): Promise<boolean> {
-    await this.#begin(signal);
-    const { state } = await this.database.tick(signal);
-    if (state === "busy") {
-      throw new Error(`Cannot copy database "${this.path}": database is locked`);
-    }
+    const state = await this.#copyPatiently(signal);
     await Promise.all(this.replicas.map((replica) => this.#flush(replica, signal)));
     return state === "open";
   }
@@ -138,6 +136,24 @@ export class DatabaseRunner {
 
   close(): Promise<void> {
     return this.database.close();
+  }
+
+  /** Opens the database and copies it; a lock that somebody holds is waited for as long as `busy-timeout` says. */
+  async #copyPatiently(signal: AbortSignal): Promise<"open" | "waiting"> {
+    const { clock } = this.#deps;
+    const startedAt = clock.monotonic();
+    for (;;) {
+      const isLate = clock.monotonic() - startedAt >= this.#options.busyTimeoutMs;
+      try {
+        if (!(await this.#begin(signal))) return "waiting";
+        const { state } = await this.database.tick(signal);
+        if (state !== "busy") return state;
+        if (isLate) throw new Error(`Cannot copy database "${this.path}": database is locked`);
+      } catch (error) {
+        if (isLate || !isLocked(error)) throw error;
+      }
+      await clock.sleep(BUSY_RETRY_MS, signal);
+    }
   }
 
   /** One attempt; a replica that needs a full image first gets it. */
@@ -270,6 +286,10 @@ export class DatabaseRunner {
       else replica.notify();
     }
   }
+}
+
+function isLocked(error: unknown): boolean {
+  return isBusy(error) || (error instanceof DatabaseError && error.kind === "busy");
 }
 
 function isImageRequest(plan: StartPlan): plan is ImageRequest {
