@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 export interface FakeRequest {
@@ -97,6 +97,7 @@ export class FakeS3 implements AsyncDisposable {
       default:
         break;
     }
+    if (operation === "PUT copy") return this.#copy(request);
     if (method === "PUT") return this.#put(request);
     if (method === "DELETE") {
       this.objects.delete(key);
@@ -136,6 +137,16 @@ export class FakeS3 implements AsyncDisposable {
       return failure(412, "PreconditionFailed");
     this.#store(key, body, headers);
     return { status: 200, headers: { etag: etagOf(body) } };
+  }
+
+  #copy({ key, headers }: FakeRequest): FakeReply {
+    const [, from = ""] =
+      /^\/?[^/]*\/(.*)$/s.exec(decodeURIComponent(headers["x-amz-copy-source"] ?? "")) ?? [];
+    const source = this.objects.get(from);
+    if (source === undefined) return failure(404, "NoSuchKey");
+    this.objects.set(key, source);
+    const etag = etagOf(source.body);
+    return { status: 200, body: `<CopyObjectResult><ETag>${etag}</ETag></CopyObjectResult>` };
   }
 
   #store(key: string, body: Buffer, headers: FakeRequest["headers"]): void {
@@ -289,11 +300,17 @@ async function readRequest(incoming: IncomingMessage): Promise<FakeRequest | nul
     query,
     headers: incoming.headers as Record<string, string>,
     body: Buffer.concat(chunks),
-    operation: operationOf(method, key, query),
+    operation: operationOf(method, key, query, incoming.headers),
   };
 }
 
-function operationOf(method: string, key: string, query: URLSearchParams): string {
+function operationOf(
+  method: string,
+  key: string,
+  query: URLSearchParams,
+  headers: IncomingHttpHeaders,
+): string {
+  if (headers["x-amz-copy-source"] !== undefined) return "PUT copy";
   if (query.has("delete")) return "POST delete";
   if (query.has("uploads")) return "POST uploads";
   if (query.has("location")) return "GET location";
