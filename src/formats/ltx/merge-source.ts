@@ -32,7 +32,7 @@ export class MergeSource {
   #atEnd = false;
   #isClosed = false;
 
-  // The batch: frames one after the other, and for each its page, its size and the CRC state after it.
+  // The batch: frames one after the other (memory is used again), and for each its page, its size and the CRC state after it.
   #frames = new Uint8Array(0);
   #pgnos = new Uint32Array(0);
   #sizes = new Uint32Array(0);
@@ -178,7 +178,8 @@ export class MergeSource {
     this.#stateBefore = this.#decoder.crcBefore;
     const frames = batch.legacyCount > 0 ? this.#reencode(batch) : batch.frames;
     const k = kernel();
-    this.#frames = frames.slice();
+    if (this.#frames.length < frames.length) this.#frames = frames.slice();
+    else this.#frames.set(frames);
     this.#pgnos = k.pgnos.slice(0, count);
     this.#sizes = k.sizes.slice(0, count);
     this.#states = k.states.slice(0, count);
