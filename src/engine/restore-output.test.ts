@@ -148,6 +148,16 @@ test("openRestoreOutput() refuses what appears while it runs", async () => {
   }
 });
 
+test("openRestoreOutput() publishes no temporary file but its own", async () => {
+  using folder = new Folder();
+  const outputPath = folder.at("app.db");
+  await using output = await openRestoreOutput({ outputPath, force: false });
+  fs.rmSync(output.tempPath);
+  folder.write("app.db.tmp", "of another program");
+  await rejectsWith(output.publish(), "output-busy");
+  assert.ok(!fs.existsSync(outputPath));
+});
+
 test("openRestoreOutput() refuses folders and devices, forced or not", async () => {
   using folder = new Folder();
   await rejectsWith(restoreNew(folder.path), "output-invalid");

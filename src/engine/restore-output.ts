@@ -1,14 +1,20 @@
 /** Where a restore writes: a temporary file that becomes the database only when it is complete. */
-import { closeSync, constants, fsync, ftruncateSync, openSync, writeSync } from "node:fs";
-import type { Stats } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsync,
+  ftruncateSync,
+  openSync,
+  writeSync,
+} from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { promisify } from "node:util";
-import { isBusy } from "../sqlite/driver.ts";
-import type { SQLiteConnection } from "../sqlite/driver.ts";
-import { openConnection } from "../sqlite/node-sqlite.ts";
 import { findDatabaseUser } from "./open-files.ts";
 import { RestoreError } from "./restore-error.ts";
+import { acquireRestoreLock, errnoOf, statOrNull } from "./restore-lock.ts";
+import type { RestoreLock } from "./restore-lock.ts";
 
 const SIDECARS = ["-wal", "-shm", "-journal"] as const;
 
@@ -145,6 +151,13 @@ export class RestoreOutput implements AsyncDisposable {
 
   async #giveName(): Promise<void> {
     const { outputPath, force } = this.#options;
+    const named = await statOrNull(this.tempPath);
+    if (named?.ino !== fstatSync(this.#fd).ino) {
+      throw new RestoreError(
+        "output-busy",
+        `Cannot restore, another process has replaced the temporary file: ${this.tempPath}`,
+      );
+    }
     const existing = await statOrNull(outputPath);
     if (existing !== null && force) {
       await this.#keepOwner(existing.mode, existing.uid, existing.gid);
@@ -219,62 +232,6 @@ async function nameDatabase(tempPath: string, outputPath: string): Promise<void>
   await fs.unlink(tempPath);
 }
 
-interface RestoreLock {
-  release(): Promise<void>;
-}
-
-/**
- * One restore at a time per output. SQLite's own file lock on an empty database is used: the kernel drops it when the
- * process dies, so nobody ever has to guess whether a lock is stale.
- */
-async function acquireRestoreLock(path: string, outputPath: string): Promise<RestoreLock> {
-  for (;;) {
-    await createEmpty(path);
-    const before = await statOrNull(path);
-    const connection = lockExclusively(path, outputPath);
-    const after = await statOrNull(path);
-    if (before !== null && after?.ino === before.ino) {
-      return {
-        release: async () => {
-          await fs.rm(path, { force: true });
-          connection?.close();
-        },
-      };
-    }
-    // Its holder finished and removed it between our opening and our locking: a lock without a name excludes nobody.
-    connection?.close();
-  }
-}
-
-/**
- * Makes the lock file unless it is there: it is not opened then, for closing it would drop the lock of another restore in
- * this process.
- */
-async function createEmpty(path: string): Promise<void> {
-  try {
-    await using _created = await fs.open(path, "wx", 0o600);
-  } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw error;
-  }
-}
-
-function lockExclusively(path: string, outputPath: string): SQLiteConnection | undefined {
-  const connection = openConnection({ path });
-  try {
-    // Nothing is ever written, but SQLite prepares a journal for an empty database: keep that in memory.
-    connection.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
-    return connection;
-  } catch (error) {
-    connection.close();
-    if (!isBusy(error)) throw error;
-    throw new RestoreError(
-      "output-busy",
-      `Cannot restore, another restore to the same path is running: ${outputPath}`,
-      { cause: error },
-    );
-  }
-}
-
 async function removeTemp(tempPath: string): Promise<void> {
   for (const suffix of ["", ...SIDECARS]) await fs.rm(tempPath + suffix, { force: true });
 }
@@ -294,19 +251,6 @@ async function syncFolder(folder: string): Promise<void> {
   if (process.platform === "win32") return;
   await using handle = await fs.open(folder, "r");
   await handle.sync();
-}
-
-async function statOrNull(path: string): Promise<Stats | null> {
-  try {
-    return await fs.stat(path);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return null;
-    throw error;
-  }
-}
-
-function errnoOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? "";
 }
 
 async function attempt<T>(outputPath: string, action: () => Promise<T>): Promise<T> {

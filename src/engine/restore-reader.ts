@@ -126,6 +126,7 @@ class PieceQueue {
 
   async *takeFile(): AsyncGenerator<Uint8Array, void> {
     for (let isLast = false; !isLast;) {
+      this.#signal.throwIfAborted();
       this.#fill();
       const piece = this.#fetched.shift();
       if (piece === undefined) throw new Error("More files were taken than asked for");
