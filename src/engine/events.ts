@@ -124,6 +124,92 @@ export type EngineEvent =
       readonly txid: TXID;
       readonly sizeBytes: number;
       readonly durationMs: number;
+      /** Where its pages came from: the database (default), files of the replica, or a copy within the store. */
+      readonly source?: "database" | "replica" | "copy";
+    }
+  /** Files of lower levels became one of this level. */
+  | {
+      readonly type: "compacted";
+      readonly database: string;
+      readonly replica: string;
+      readonly level: number;
+      readonly minTXID: TXID;
+      readonly maxTXID: TXID;
+      readonly inputCount: number;
+      readonly sizeBytes: number;
+      readonly durationMs: number;
+      /** "copied" by the store itself; "present": an earlier write of ours had arrived after all. */
+      readonly method: "merged" | "copied" | "present";
+    }
+  /** A level cannot go on where it ended: files between are gone. */
+  | {
+      readonly type: "level-gap";
+      readonly database: string;
+      readonly replica: string;
+      readonly level: number;
+      readonly fromTXID: TXID;
+      readonly toTXID: TXID;
+      /** How it goes on: with files of other levels, behind a snapshot, or not before there is a new snapshot. */
+      readonly remedy: "other-levels" | "snapshot" | "new-snapshot";
+    }
+  /** A file of the store is damaged: it is left out, and other files take its place where there are any. */
+  | {
+      readonly type: "ltx-damaged";
+      readonly database: string;
+      readonly replica: string;
+      readonly level: number;
+      readonly minTXID: TXID;
+      readonly maxTXID: TXID;
+      readonly error: unknown;
+    }
+  /** A check of a level's listing (verify-compaction, validation) found files that do not follow each other. */
+  | {
+      readonly type: "level-invalid";
+      readonly database: string;
+      readonly replica: string;
+      readonly level: number;
+      readonly kind: "gap" | "overlap" | "unsorted";
+      /** A snapshot bridges the gap: restores are not affected. */
+      readonly isBridged: boolean;
+      readonly message: string;
+    }
+  /** Retention deleted files of one level, from `minTXID` to `maxTXID`. */
+  | {
+      readonly type: "ltx-deleted";
+      readonly database: string;
+      readonly replica: string;
+      readonly level: number;
+      readonly fileCount: number;
+      readonly minTXID: TXID;
+      readonly maxTXID: TXID;
+    }
+  /** The store said that it deleted files, and still lists them. */
+  | {
+      readonly type: "deletion-ignored";
+      readonly database: string;
+      readonly replica: string;
+      readonly fileCount: number;
+      readonly level: number;
+      readonly maxTXID: TXID;
+    }
+  /** Local level-0 files that nothing needs any more were removed. */
+  | { readonly type: "local-files-deleted"; readonly database: string; readonly fileCount: number }
+  /** A background task failed and is tried again: "level 2", "snapshot", "retention", "audit". */
+  | {
+      readonly type: "maintenance-failed";
+      readonly database: string;
+      readonly replica: string;
+      readonly task: string;
+      readonly error: unknown;
+      readonly consecutiveErrors: number;
+      readonly backoffMs: number;
+    }
+  | {
+      readonly type: "maintenance-recovered";
+      readonly database: string;
+      readonly replica: string;
+      readonly task: string;
+      readonly consecutiveErrors: number;
     };
 
 export type EmitEvent = (event: EngineEvent) => void;

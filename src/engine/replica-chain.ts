@@ -2,9 +2,11 @@
  * The chain of files in one store, and how it grows: up to where everything is there, what is there beyond, and the uploads that close the gap to
  * the local files. Knows nothing of time, errors or waiting: that is the replica's.
  */
+import { SNAPSHOT_LEVEL } from "../formats/ltx/layout.ts";
 import { formatTXID } from "../formats/ltx/txid.ts";
 import type { TXID } from "../formats/ltx/txid.ts";
-import type { ReplicaClient } from "../storage/replica-client.ts";
+import { headerTime } from "../storage/replica-client.ts";
+import type { LTXFileInfo, ReplicaClient } from "../storage/replica-client.ts";
 import type { Clock } from "./clock.ts";
 import type { EmitEvent } from "./events.ts";
 import { findLocalImage, isFullImage } from "./local-image.ts";
@@ -39,6 +41,8 @@ export interface ChainOptions {
   readonly maxInFlight: number;
   /** The position moved. */
   readonly onAdvance: () => void;
+  /** A file of ours is in the store. */
+  readonly onStored: (file: LTXFileInfo) => void;
 }
 
 /** A file on its way. `failure` resolves to undefined on success and never rejects. */
@@ -51,6 +55,7 @@ export class ReplicaChain {
   readonly #options: ChainOptions;
   readonly #names: { readonly database: string; readonly replica: string };
   #position: TXID = 0n;
+  #provenAbove: TXID = 0n;
   /** Page size of the file at the position, when known. */
   #pageSize: number | undefined;
   /** Files above the position that are known to be in the store. */
@@ -70,6 +75,11 @@ export class ReplicaChain {
   /** Everything up to here is in the store. */
   get position(): TXID {
     return this.#position;
+  }
+
+  /** Local files above were sent since the start: the store's are the same. */
+  get provenAboveTXID(): TXID {
+    return this.#provenAbove;
   }
 
   /** Local files from here on are still needed: for uploading, and the one at the position to compare after a restart. */
@@ -103,6 +113,7 @@ export class ReplicaChain {
   rebase(txid: TXID): void {
     this.#ahead.clear();
     this.#base = txid;
+    this.#provenAbove = txid - 1n;
   }
 
   /** Uploads up to `until`. Returns what the database must do first, when local files cannot go on from the position. */
@@ -128,10 +139,12 @@ export class ReplicaChain {
     this.#base = undefined;
     this.#pageSize = undefined;
     this.#position = 0n;
-    if (plan.kind === "rebase") this.#base = plan.txid;
+    this.#provenAbove = 0n;
+    if (plan.kind === "rebase") this.rebase(plan.txid);
     if (plan.kind !== "continue") return;
     const { local } = this.#options;
     for (const txid of plan.ahead) this.#ahead.add(txid);
+    this.#provenAbove = plan.position;
     this.#advance(
       plan.position,
       local.has(plan.position) ? local.read(plan.position).header.pageSize : undefined,
@@ -143,11 +156,18 @@ export class ReplicaChain {
    * a file that other programs cannot connect with what was there before is no progress.
    */
   async #startChain(txid: TXID, ifAbsent: boolean, signal: AbortSignal): Promise<void> {
-    const { client, local, clock, emit } = this.#options;
+    const { client, local, clock, emit, onStored } = this.#options;
     const file = local.read(txid, { maxBytes: MAX_BODY_IN_MEMORY });
     await this.#uploadUnlessAhead(file, ifAbsent, signal);
     const startedAt = clock.monotonic();
     const sizeBytes = await uploadSnapshot(client, file, ifAbsent, signal);
+    onStored({
+      level: SNAPSHOT_LEVEL,
+      minTXID: 1n,
+      maxTXID: txid,
+      sizeBytes,
+      createdAt: headerTime(file.header),
+    });
     emit({
       type: "snapshot-written",
       ...this.#names,
@@ -222,13 +242,15 @@ export class ReplicaChain {
     ifAbsent: boolean,
     signal: AbortSignal,
   ): Promise<void> {
-    const { client, clock, emit } = this.#options;
+    const { client, clock, emit, onStored } = this.#options;
     const { txid, sizeBytes } = file;
     if (this.#ahead.has(txid)) return;
     const startedAt = clock.monotonic();
     await uploadFile(client, file, ifAbsent, signal);
     if (this.#base === undefined || this.#base === txid) this.#ahead.add(txid);
     const durationMs = clock.monotonic() - startedAt;
+    const createdAt = headerTime(file.header);
+    onStored({ level: 0, minTXID: txid, maxTXID: txid, sizeBytes, createdAt });
     emit({
       type: "ltx-uploaded",
       ...this.#names,

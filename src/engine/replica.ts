@@ -5,7 +5,7 @@
  * `flush` is one attempt for shutdown. When a full image is needed first, uploads wait until the database has written it and called `rebase`.
  */
 import type { TXID } from "../formats/ltx/txid.ts";
-import type { ReplicaClient } from "../storage/replica-client.ts";
+import type { LTXFileInfo, ReplicaClient } from "../storage/replica-client.ts";
 import type { Clock } from "./clock.ts";
 import type { EmitEvent } from "./events.ts";
 import { isLocalHistoryBroken } from "./local-disk-error.ts";
@@ -53,6 +53,8 @@ export interface ReplicaOptions {
   readonly burst?: number;
   /** Level-0 uploads in flight together, 1 … 4. Default 4. */
   readonly maxInFlight?: number;
+  /** Told of every file of ours that got into the store, or was found there. */
+  readonly onStored?: (file: LTXFileInfo) => void;
 }
 
 export type ReplicaState =
@@ -103,6 +105,7 @@ export class Replica {
   readonly #sleeper: Sleeper;
 
   #started = false;
+  #startCount = 0;
   #remoteMaxTXID: TXID | undefined;
   #imageRequest: ImageRequest | undefined;
   #conflict: ReplicaConflictError | undefined;
@@ -135,6 +138,7 @@ export class Replica {
       replica: name,
       maxInFlight,
       onAdvance: () => this.#answerWaiters(),
+      onStored: options.onStored ?? (() => {}),
     });
     this.#pace = new TokenBucket({
       capacity: options.burst ?? DEFAULT_BURST,
@@ -157,6 +161,16 @@ export class Replica {
   /** Local files from this TXID on are still needed here: for uploading, and the last one to compare after a restart. */
   get neededFromTXID(): TXID {
     return this.#started ? this.#chain.neededFromTXID : 0n;
+  }
+
+  /** Local files above this TXID were sent by this process: they are byte for byte the store's. */
+  get provenAboveTXID(): TXID {
+    return this.#chain.provenAboveTXID;
+  }
+
+  /** How often the store was compared from the beginning: what was known of it before may be wrong. */
+  get startCount(): number {
+    return this.#startCount;
   }
 
   /** What the database still owes this replica. */
@@ -252,6 +266,7 @@ export class Replica {
     this.#remoteMaxTXID = greatestTXID([this.#remoteMaxTXID ?? 0n, remoteMaxTXID]);
     this.#imageRequest = isImageRequest(plan) ? plan : undefined;
     this.#started = true;
+    this.#startCount++;
     this.#checkedAt = this.#clock.monotonic();
     this.#emit({ type: "replica-opened", ...this.#names(), txid: this.position });
     return plan;

@@ -2,8 +2,7 @@
  * What a replica does with its store, one step each: listing what is there, comparing, sending one level-0 file, sending a snapshot. Nothing here
  * remembers anything.
  */
-import { decodeLTXHeader, LTX_HEADER_SIZE, LTX_TRAILER_SIZE } from "../formats/ltx/header.ts";
-import type { LTXHeader } from "../formats/ltx/header.ts";
+import { LTX_TRAILER_SIZE } from "../formats/ltx/header.ts";
 import { formatLTXName, SNAPSHOT_LEVEL } from "../formats/ltx/layout.ts";
 import { mergeLTX } from "../formats/ltx/merge.ts";
 import { formatTXID } from "../formats/ltx/txid.ts";
@@ -17,6 +16,7 @@ import type {
 } from "../storage/replica-client.ts";
 import { readLocalFile } from "./local-ltx.ts";
 import type { LocalLTX, LocalLTXFile } from "./local-ltx.ts";
+import { findFile, isEqual, readRemoteHeader, readTrailer } from "./stored-file.ts";
 import { isSameState } from "./upload-plan.ts";
 import type { Comparison, LocalRun, RemoteFiles } from "./upload-plan.ts";
 
@@ -209,19 +209,6 @@ async function* contentOf(
   else yield file.bytes;
 }
 
-/** Two requests where a name is taken; the answer is rarely needed, so listings are not remembered. */
-async function findFile(
-  client: ReplicaClient,
-  name: LTXFileName,
-  signal: AbortSignal,
-): Promise<LTXFileInfo | undefined> {
-  for await (const info of client.list(name.level, { from: name.minTXID, signal })) {
-    if (info.minTXID > name.minTXID) return undefined;
-    if (info.minTXID === name.minTXID && info.maxTXID === name.maxTXID) return info;
-  }
-  return undefined;
-}
-
 async function isSameFile(
   client: ReplicaClient,
   ours: LocalLTXFile,
@@ -259,38 +246,6 @@ async function conflict(
   );
 }
 
-async function readTrailer(
-  client: ReplicaClient,
-  info: LTXFileInfo,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
-  return await readRange(client, info, info.sizeBytes - LTX_TRAILER_SIZE, LTX_TRAILER_SIZE, signal);
-}
-
-async function readRemoteHeader(
-  client: ReplicaClient,
-  name: LTXFileName,
-  signal: AbortSignal,
-): Promise<LTXHeader> {
-  return decodeLTXHeader(await readRange(client, name, 0, LTX_HEADER_SIZE, signal));
-}
-
-async function readRange(
-  client: ReplicaClient,
-  name: LTXFileName,
-  offset: number,
-  length: number,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  let done = 0;
-  for await (const chunk of client.read(name, { offset, length, signal })) {
-    bytes.set(chunk.subarray(0, length - done), done);
-    done += Math.min(chunk.length, length - done);
-  }
-  return bytes.subarray(0, done);
-}
-
 function vanished(client: ReplicaClient, name: LTXFileName): StorageError {
   const text = `level ${name.level} file ${formatLTXName(name.minTXID, name.maxTXID)}`;
   return new StorageError(
@@ -308,6 +263,3 @@ function checksumText(trailer: Uint8Array): string {
   return formatTXID(new DataView(trailer.buffer, trailer.byteOffset).getBigUint64(8));
 }
 
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
-}

@@ -3,12 +3,15 @@ import { Database } from "../engine/database.ts";
 import type { DatabaseDependencies, DatabaseOptions } from "../engine/database.ts";
 import { DatabaseError } from "../engine/database-error.ts";
 import { Replica } from "../engine/replica.ts";
+import type { LevelSettings } from "../engine/replica-levels.ts";
 import type { ReplicaSource } from "../engine/replica.ts";
 import type { SyncResult } from "../engine/sync.ts";
 import type { ImageRequest, StartPlan } from "../engine/upload-plan.ts";
 import { isBusy } from "../sqlite/driver.ts";
+import type { TXID } from "../formats/ltx/txid.ts";
 import type { ReplicaClient } from "../storage/replica-client.ts";
 import { CaptureLoop } from "./capture-loop.ts";
+import { DatabaseUpkeep } from "./database-upkeep.ts";
 import type { DirectoryWatch } from "./directory-watch.ts";
 import { runLoop, sleepUnlessAborted } from "./run-loop.ts";
 
@@ -19,11 +22,15 @@ export interface ReplicaEntry {
   readonly syncIntervalMs: number;
   /** See `ReplicaOptions.maxBatchFiles`. */
   readonly maxSyncLTXFiles: number;
+  /** Where it differs from the database's. */
+  readonly levels?: Partial<LevelSettings>;
 }
 
 export interface RunnerOptions extends DatabaseOptions {
   readonly monitorIntervalMs: number;
   readonly replicas: readonly ReplicaEntry[];
+  /** Compaction, snapshots and retention; upstream's defaults where nothing is said. */
+  readonly levels?: Partial<LevelSettings>;
 }
 
 export interface RunnerDependencies extends Omit<DatabaseDependencies, "onWritten"> {
@@ -44,6 +51,7 @@ export class DatabaseRunner {
   readonly #loop: CaptureLoop;
   readonly #stop = new AbortController();
   #replicas: Replica[] | null = null;
+  #upkeep: DatabaseUpkeep | null = null;
   #running: Promise<unknown>[] = [];
 
   constructor(options: RunnerOptions, deps: RunnerDependencies) {
@@ -101,7 +109,7 @@ export class DatabaseRunner {
       signal,
     );
     this.#running.push(capture);
-    for (const replica of this.replicas) this.#running.push(replica.run(signal));
+    this.#runReplicas();
   }
 
   /** Copies and uploads everything committed so far. Rejects with what failed first. False: there is no database. */
@@ -124,6 +132,13 @@ export class DatabaseRunner {
     await uploads;
     limit.abort();
     await late;
+  }
+
+  /** Writes a snapshot of the present state to every replica. Resolves to its TXID. */
+  async snapshot(signal: AbortSignal): Promise<TXID> {
+    if (!(await this.#begin(signal)) || this.#upkeep === null)
+      throw new Error(`Cannot take a snapshot of "${this.path}": there is no database file`);
+    return await this.#upkeep.snapshot(signal);
   }
 
   /** Ends the loops; what is in flight is given up. */
@@ -182,7 +197,15 @@ export class DatabaseRunner {
         return true;
       },
     };
-    this.#replicas = this.#options.replicas.map((entry) => this.#createReplica(entry, source));
+    const { clock, emit } = this.#deps;
+    const { levels = {} } = this.#options;
+    const upkeep = new DatabaseUpkeep({ database: this.database, local, clock, emit, levels });
+    this.#upkeep = upkeep;
+    this.#replicas = this.#options.replicas.map((entry) => {
+      const replica = this.#createReplica(entry, source, upkeep);
+      upkeep.add(replica, entry.levels);
+      return replica;
+    });
     const plans = await Promise.all(
       this.#replicas.map((replica) => this.#startReplica(replica, signal)),
     );
@@ -193,11 +216,17 @@ export class DatabaseRunner {
 
   async #beginRunning(signal: AbortSignal): Promise<void> {
     if (!(await this.#begin(signal))) return;
-    for (const replica of this.replicas) this.#running.push(replica.run(this.#stop.signal));
+    this.#runReplicas();
     this.#loop.request();
   }
 
-  #createReplica(entry: ReplicaEntry, source: ReplicaSource): Replica {
+  #runReplicas(): void {
+    const { signal } = this.#stop;
+    for (const replica of this.replicas) this.#running.push(replica.run(signal));
+    if (this.#upkeep !== null) this.#running.push(this.#upkeep.run(signal));
+  }
+
+  #createReplica(entry: ReplicaEntry, source: ReplicaSource, upkeep: DatabaseUpkeep): Replica {
     const { clock, emit } = this.#deps;
     const { monitorIntervalMs } = this.#options;
     return new Replica({
@@ -205,7 +234,11 @@ export class DatabaseRunner {
       client: entry.client,
       source,
       clock,
-      emit,
+      emit: (event) => {
+        emit(event);
+        upkeep.observe(event);
+      },
+      onStored: (file) => upkeep.stored(entry.name, file),
       syncIntervalMs: entry.syncIntervalMs,
       maxBatchFiles: entry.maxSyncLTXFiles,
       // Every file is one request whenever it is sent, and copies are paced already: only a longer interval is worth waiting for.

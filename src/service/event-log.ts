@@ -12,6 +12,15 @@ const REPEAT_MS = 30_000;
 const SUMMARY_MS = 60_000;
 
 type EventOf<T extends EngineEvent["type"]> = Extract<EngineEvent, { readonly type: T }>;
+type LevelEvent = EventOf<
+  | "compacted"
+  | "ltx-deleted"
+  | "local-files-deleted"
+  | "level-gap"
+  | "level-invalid"
+  | "ltx-damaged"
+  | "deletion-ignored"
+>;
 
 /** A reader of events that logs them. `now` is monotonic milliseconds. */
 export function logEvents(logger: Logger, now: () => number = () => performance.now()): EmitEvent {
@@ -126,6 +135,27 @@ class EventLog {
           elapsed: { durationMs: event.durationMs },
         });
         return;
+      case "compacted":
+      case "ltx-deleted":
+      case "local-files-deleted":
+      case "level-gap":
+      case "level-invalid":
+      case "ltx-damaged":
+      case "deletion-ignored":
+        return this.#logLevels(event);
+      case "maintenance-failed":
+        if (this.#isDue(event, event.task)) {
+          this.#replica(event).error(`${event.task} failed`, {
+            ...errorAttributes(event.error),
+            consecutive_errors: event.consecutiveErrors,
+            backoff: { durationMs: event.backoffMs },
+          });
+        }
+        return;
+      case "maintenance-recovered":
+        this.#forget(event, "maintenance-failed");
+        this.#replica(event).info(`${event.task} recovered`);
+        return;
       default:
         return unknownEvent(type);
     }
@@ -166,6 +196,64 @@ class EventLog {
       size: event.sizeBytes,
       elapsed: { durationMs: event.durationMs },
     });
+  }
+
+  #logLevels(event: LevelEvent): void {
+    if (event.type === "local-files-deleted") {
+      this.#database(event).debug("local files deleted", { files: event.fileCount });
+      return;
+    }
+    const logger = this.#replica(event);
+    const { level } = event;
+    switch (event.type) {
+      case "compacted":
+        logger.debug("compaction complete", {
+          level,
+          txid: { min: formatTXID(event.minTXID), max: formatTXID(event.maxTXID) },
+          inputs: event.inputCount,
+          size: event.sizeBytes,
+          method: event.method,
+          elapsed: { durationMs: event.durationMs },
+        });
+        return;
+      case "ltx-deleted":
+        logger.debug("ltx files deleted", {
+          level,
+          files: event.fileCount,
+          txid: { min: formatTXID(event.minTXID), max: formatTXID(event.maxTXID) },
+        });
+        return;
+      case "level-gap":
+        if (!this.#isDue(event, String(level))) return;
+        logger.warn("files of a level are missing", {
+          level,
+          txid: { min: formatTXID(event.fromTXID), max: formatTXID(event.toTXID) },
+          remedy: event.remedy,
+        });
+        return;
+      case "level-invalid": {
+        if (!this.#isDue(event, String(level))) return;
+        const attributes = { level, kind: event.kind, reason: event.message };
+        if (event.isBridged) logger.debug("level is interrupted", attributes);
+        else logger.warn("level check failed", attributes);
+        return;
+      }
+      case "ltx-damaged":
+        logger.error("ltx file is damaged", {
+          level,
+          txid: { min: formatTXID(event.minTXID), max: formatTXID(event.maxTXID) },
+          ...errorAttributes(event.error),
+        });
+        return;
+      case "deletion-ignored":
+        logger.warn("the replica keeps files that it said it had deleted", {
+          level,
+          files: event.fileCount,
+          txid: formatTXID(event.maxTXID),
+          hint: "Look for object lock, versioning or missing rights to delete at the storage",
+        });
+        return;
+    }
   }
 
   /** Each pass at debug; at info at most once a minute what was uploaded since, and only if something was. */
@@ -209,9 +297,9 @@ class EventLog {
     return uploads;
   }
 
-  /** Whether this kind of event was not told of this database and replica in the last 30 seconds. */
-  #isDue(event: EngineEvent): boolean {
-    const key = eventKey(event, event.type);
+  /** Whether this kind of event, about `what`, was not told of this database and replica in the last 30 seconds. */
+  #isDue(event: EngineEvent, what: string = ""): boolean {
+    const key = eventKey(event, what === "" ? event.type : `${event.type} ${what}`);
     const now = this.#now();
     if (now - (this.#said.get(key) ?? -REPEAT_MS) < REPEAT_MS) return false;
     this.#said.set(key, now);

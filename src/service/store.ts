@@ -2,6 +2,7 @@
 import type { DatabaseOptions as EngineOptions } from "../engine/database.ts";
 import type { Clock } from "../engine/clock.ts";
 import type { EmitEvent } from "../engine/events.ts";
+import type { LevelSettings } from "../engine/replica-levels.ts";
 import { CheckpointThread } from "../sqlite/checkpoint-thread.ts";
 import { openConnection } from "../sqlite/node-sqlite.ts";
 import { DatabaseRunner } from "./database-runner.ts";
@@ -25,6 +26,8 @@ export interface DatabaseOptions {
   readonly truncatePageCount: number;
   readonly maxSyncWALBytes: number;
   readonly replicas: readonly ReplicaEntry[];
+  /** Compaction, snapshots and retention; upstream's defaults where nothing is said. */
+  readonly levels?: Partial<LevelSettings>;
 }
 
 export interface StoreOptions {
@@ -149,7 +152,12 @@ export class Store implements AsyncDisposable {
       autoRecover: database.replicas.some((replica) => replica.autoRecover),
     };
     return new DatabaseRunner(
-      { ...engine, monitorIntervalMs: database.monitorIntervalMs, replicas: database.replicas },
+      {
+        ...engine,
+        monitorIntervalMs: database.monitorIntervalMs,
+        replicas: database.replicas,
+        ...(database.levels === undefined ? {} : { levels: database.levels }),
+      },
       {
         openConnection,
         checkpointThread: this.#thread,

@@ -362,6 +362,36 @@ export function testReplicaClient(placeName: string, place: PlaceUnderTest): voi
         }
       });
 
+      test("copy() makes a second file with the same bytes and time, where the place can", async (context) => {
+        await using client = (await fresh()).client;
+        const bytes = randomBytes(70_001);
+        const from = await client.write(at(0, 1n), bytesBody(bytes), { createdAt: day });
+        const to = at(9, 1n);
+        const copied = await client.copy?.(from, to, { ifAbsent: true });
+        if (copied === undefined) {
+          context.skip("the place does not copy");
+          return;
+        }
+        assert.deepEqual(copied, { ...to, sizeBytes: bytes.length, createdAt: day });
+        const [found] = await listed(client, 9, { withTimestamps: true });
+        if (timestampPrecisionMs !== null) {
+          const offMs = (found?.createdAt.getTime() ?? 0) - day.getTime();
+          assert.ok(Math.abs(offMs) <= timestampPrecisionMs, `createdAt is off by ${offMs} ms`);
+        }
+        await assert.rejects(
+          async () => client.copy?.(from, to, { ifAbsent: true }),
+          (error) => isStorageError(error, "exists"),
+        );
+        await assert.rejects(
+          async () => client.copy?.({ ...from, minTXID: 7n, maxTXID: 7n }, at(9, 1n, 7n)),
+          (error) => isStorageError(error, "not-found"),
+        );
+        await client.delete([from]);
+        assert.ok(bytes.equals(await content(client, to)));
+        assert.deepEqual(await ranges(client, 0), []);
+        assert.deepEqual(await ranges(client, 9), ["1-1"]);
+      });
+
       test("delete() removes files, and missing ones count as deleted", async () => {
         await using client = (await fresh()).client;
         await client.delete([]);

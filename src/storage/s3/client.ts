@@ -46,6 +46,8 @@ export interface S3ClientOptions {
   readonly backoff?: Backoff;
   readonly silenceTimeoutMs?: number;
   readonly idleTimeoutMs?: number;
+  /** Gets the lines that LITESTREAM_S3_DEBUG asks for. */
+  readonly debug?: (line: string) => void;
 }
 
 /** A client of an S3 replica, after reading the key file its options may name. */

@@ -1,0 +1,109 @@
+/** What keeps one database's replicas small and its local folder empty: levels, snapshots and retention, over time. */
+import type { Clock } from "../engine/clock.ts";
+import type { Database } from "../engine/database.ts";
+import type { EmitEvent, EngineEvent } from "../engine/events.ts";
+import type { LocalLTX } from "../engine/local-ltx.ts";
+import { LocalTrim } from "../engine/local-trim.ts";
+import type { Replica } from "../engine/replica.ts";
+import { DEFAULT_LEVEL_SETTINGS, ReplicaLevels } from "../engine/replica-levels.ts";
+import type { LevelSettings } from "../engine/replica-levels.ts";
+import type { TXID } from "../formats/ltx/txid.ts";
+import type { LTXFileInfo } from "../storage/replica-client.ts";
+import { LocalTrimLoop, UpkeepLoop } from "./upkeep-loop.ts";
+
+export interface DatabaseUpkeepOptions {
+  readonly database: Database;
+  readonly local: LocalLTX;
+  readonly clock: Clock;
+  readonly emit: EmitEvent;
+  /** Upstream's defaults where nothing is said. */
+  readonly levels: Partial<LevelSettings>;
+}
+
+interface Kept {
+  readonly replica: Replica;
+  readonly levels: ReplicaLevels;
+  readonly loop: UpkeepLoop;
+}
+
+/** Local files stay for so many runs of level 1 at least, so that it reads them here. */
+const LEVEL1_RUNS = 2;
+
+export class DatabaseUpkeep {
+  readonly #options: DatabaseUpkeepOptions;
+  readonly #settings: LevelSettings;
+  readonly #kept = new Map<string, Kept>();
+  readonly #trim: LocalTrimLoop;
+
+  constructor(options: DatabaseUpkeepOptions) {
+    const { local, clock, emit, database } = options;
+    this.#options = options;
+    this.#settings = { ...DEFAULT_LEVEL_SETTINGS, ...options.levels };
+    const { l0RetentionMs, l0RetentionCheckIntervalMs, levelIntervalsMs } = this.#settings;
+    const trim = new LocalTrim({
+      local,
+      databasePath: database.path,
+      clock,
+      emit,
+      retentionMs: Math.max(l0RetentionMs, LEVEL1_RUNS * (levelIntervalsMs[0] ?? 0)),
+      checkIntervalMs: l0RetentionCheckIntervalMs,
+      neededFrom: () => [...this.#kept.values()].map(({ replica }) => replica.neededFromTXID),
+    });
+    this.#trim = new LocalTrimLoop(trim, clock);
+  }
+
+  /** Takes a replica into care. `overrides`: where it differs from the database's settings. */
+  add(replica: Replica, overrides: Partial<LevelSettings> = {}): void {
+    const { database, local, clock, emit } = this.#options;
+    const levels: ReplicaLevels = new ReplicaLevels({
+      replica,
+      local,
+      databasePath: database.path,
+      source: { open: (signal) => database.view(signal) },
+      settings: { ...this.#settings, ...overrides },
+      clock,
+      emit,
+      jitter: jitterOf(`${database.path}\n${replica.name}`),
+      onAuditWanted: () => this.#kept.get(replica.name)?.loop.notify(),
+    });
+    this.#kept.set(replica.name, { replica, levels, loop: new UpkeepLoop(levels, clock) });
+  }
+
+  /** The `onStored` of a replica. */
+  stored(replica: string, file: LTXFileInfo): void {
+    this.#kept.get(replica)?.levels.stored(file);
+  }
+
+  /** Sees every event of the replicas: some are a reason to look what is due. */
+  observe(event: EngineEvent): void {
+    switch (event.type) {
+      case "replica-opened":
+      case "replica-synced":
+      case "replica-recovered":
+        this.#kept.get(event.replica)?.loop.notify();
+        this.#trim.notify();
+        return;
+      default:
+    }
+  }
+
+  /** Works until aborted; resolves then. */
+  async run(signal: AbortSignal): Promise<void> {
+    const loops = [...this.#kept.values()].map(({ loop }) => loop.run(signal));
+    await Promise.all([...loops, this.#trim.run(signal)]);
+  }
+
+  /** A snapshot of the present state in every replica. Resolves to its greatest TXID; rejects with the first failure. */
+  async snapshot(signal: AbortSignal): Promise<TXID> {
+    const kept = [...this.#kept.values()];
+    const txids = await Promise.all(kept.map(({ levels }) => levels.snapshotNow(signal)));
+    return txids.reduce((max, txid) => (txid > max ? txid : max), 0n);
+  }
+}
+
+/** 0 … 1, the same at each start: many databases work one after another, not all at the same moment. */
+function jitterOf(name: string): number {
+  let hash = 2_166_136_261;
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 16_777_619);
+  return (hash >>> 0) / 2 ** 32;
+}
