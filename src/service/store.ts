@@ -4,7 +4,7 @@ import type { Clock } from "../engine/clock.ts";
 import type { EmitEvent } from "../engine/events.ts";
 import type { LevelSettings } from "../engine/replica-levels.ts";
 import { CheckpointThread } from "../sqlite/checkpoint-thread.ts";
-import { openConnection } from "../sqlite/node-sqlite.ts";
+import { assertSafeSQLite, openConnection } from "../sqlite/node-sqlite.ts";
 import { DatabaseRunner } from "./database-runner.ts";
 import type { ReplicaEntry as RunnerReplica } from "./database-runner.ts";
 import { DirectoryWatch } from "./directory-watch.ts";
@@ -62,6 +62,7 @@ export class Store implements AsyncDisposable {
   readonly #runners: readonly DatabaseRunner[];
 
   constructor(options: StoreOptions) {
+    assertSafeSQLite();
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#runners = options.databases.map((database) => this.#createRunner(database));

@@ -7,6 +7,14 @@ import type { OpenConnectionOptions, SQLiteConnection, SQLiteRow } from "./drive
 /** Oldest SQLite whose WAL reset is safe with two checkpointers (sqlite.org/wal.html#walresetbug). */
 const OLDEST_SAFE_VERSION = [3, 51, 3] as const;
 
+/** Throws when the SQLite in this Node would put databases at risk. */
+export function assertSafeSQLite(version: string = process.versions["sqlite"] ?? "0"): void {
+  if (isSafeSQLiteVersion(version)) return;
+  throw new Error(
+    `Cannot replicate with SQLite ${version}: it can lose pages when two connections checkpoint; Node 24.15 or newer brings a fixed one`,
+  );
+}
+
 /** Whether this version of SQLite lacks the WAL-reset bug of 3.7.0–3.51.2. */
 export function isSafeSQLiteVersion(version: string): boolean {
   const parts = version.split(".").map(Number);
