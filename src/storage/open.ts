@@ -16,6 +16,8 @@ export interface OpenReplicaSettings {
   readonly onOperation?: (operation: StorageOperation) => void;
   /** Is told what the user should know about these options. */
   readonly warn?: (warning: string) => void;
+  /** Gets the lines that LITESTREAM_S3_DEBUG asks for. */
+  readonly debug?: (line: string) => void;
   /** Operations at once. Default 64. */
   readonly maxOperations?: number;
 }

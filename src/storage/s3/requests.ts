@@ -7,7 +7,9 @@ import { raceAbort } from "../abortable.ts";
 import { withAttempts } from "../backoff.ts";
 import type { Backoff } from "../backoff.ts";
 import { isStorageError } from "../replica-client.ts";
+import type { StorageError } from "../replica-client.ts";
 import { lookupCredentials } from "./credentials.ts";
+import { traceRequests, wantsRetries } from "./debug.ts";
 import { isBrokenConnection, regionInReply, toStorageError } from "./errors.ts";
 import type { Environment, S3Settings } from "./settings.ts";
 import { speaksTLS } from "./tls-check.ts";
@@ -24,6 +26,8 @@ export interface S3RequestsOptions {
   readonly backoff?: Backoff | undefined;
   readonly silenceTimeoutMs?: number | undefined;
   readonly idleTimeoutMs?: number | undefined;
+  /** Gets the lines that LITESTREAM_S3_DEBUG asks for. */
+  readonly debug?: ((line: string) => void) | undefined;
 }
 
 export type S3Call<T> = (
@@ -33,6 +37,7 @@ export type S3Call<T> = (
 
 export class S3Requests {
   readonly settings: S3Settings;
+  readonly #options: S3RequestsOptions;
   readonly #backoff: Backoff;
   readonly #transport: NodeHttpHandler;
   readonly #credentials: NonNullable<S3ClientConfig["credentials"]>;
@@ -44,6 +49,7 @@ export class S3Requests {
 
   constructor(settings: S3Settings, options: S3RequestsOptions) {
     this.settings = settings;
+    this.#options = options;
     this.#backoff = options.backoff ?? s3Backoff;
     this.#transport = createTransport({ ...options, ...settings });
     this.#credentials = settings.credentials ?? lookupCredentials(this.#transport);
@@ -69,9 +75,15 @@ export class S3Requests {
     return withAttempts(
       this.#backoff,
       () => this.attempt(action, call, signal),
-      (error) => isStorageError(error, "unavailable"),
+      (error) => isStorageError(error, "unavailable") && this.#tellRetry(error),
       signal,
     );
+  }
+
+  #tellRetry(error: StorageError): true {
+    const { debug, environment } = this.#options;
+    if (debug !== undefined && wantsRetries(environment)) debug(`s3 retry after: ${error.message}`);
+    return true;
   }
 
   /** As call(), but without second attempts. */
@@ -143,6 +155,8 @@ export class S3Requests {
       customUserAgent: [["litestream-ts"]],
     });
     addHeaders(client, this.settings);
+    const { debug, environment } = this.#options;
+    if (debug !== undefined) traceRequests(client, environment, debug);
     return client;
   }
 }

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { StorageError } from "../replica-client.ts";
 import type { S3ReplicaOptions } from "../replica-options.ts";
+import { parseDebugModes } from "./debug.ts";
 import {
   completeEndpoint,
   isAmbiguousLinodeRegion,
@@ -84,6 +85,8 @@ export function completeS3Settings(
       `Replica "${bucket}" has no path: its objects lie under "${path}/0000/…"; give every database a path of its own`,
     );
   }
+  const { unknown } = parseDebugModes(environment["LITESTREAM_S3_DEBUG"]);
+  for (const mode of unknown) warnings.push(`LITESTREAM_S3_DEBUG knows no "${mode}"`);
   return {
     bucket,
     path,
