@@ -20,8 +20,10 @@ export interface Exchange {
   readonly place: Place;
 }
 
-/** The WAL keeps its frames: nobody has a reason for a full image. */
+/** The WAL keeps its frames. */
 const noCheckpoints = { "min-checkpoint-page-count": 1000, "checkpoint-interval": "0s" };
+/** Each program restarts the WAL again and again. */
+const manyCheckpoints = { "min-checkpoint-page-count": 30, "checkpoint-interval": "200ms" };
 
 const writeSettings = [
   { pageSize: 512, autoVacuum: "FULL", cacheSize: 10 },
@@ -64,7 +66,12 @@ export async function writeAndReadBack(
 }
 
 /** The programs take turns on one meta folder and one replica, as daemon or in single passes, with writes in between. */
-export async function alternate(exchange: Exchange, turns: number): Promise<void> {
+export async function alternate(
+  exchange: Exchange,
+  turns: number,
+  checkpoints: "none" | "many",
+): Promise<void> {
+  const settings = checkpoints === "many" ? manyCheckpoints : noCheckpoints;
   const { ours, peer, scratch, place, random } = exchange;
   const replications = [ours, peer].map(
     (program) =>
@@ -74,7 +81,7 @@ export async function alternate(exchange: Exchange, turns: number): Promise<void
         place,
         id: "shared",
         database: scratch.path("app.db"),
-        settings: noCheckpoints,
+        settings,
       }),
   ) as [Replication, Replication];
   await using application = await replications[0].application({
@@ -167,6 +174,8 @@ async function takeTurn(
     await writeSomething(application, random);
     await sleep(random.integer(0, 150));
   }
+  // The real one replicates nothing at all when it is stopped before its first tick.
+  await sleep(100);
   if (random.chance(0.3)) {
     // What it did not copy any more is for the next one.
     await daemon.kill();

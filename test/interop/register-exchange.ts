@@ -8,7 +8,7 @@ import { Scratch } from "../harness/scratch.ts";
 import { alternate, compactOurFiles, exchangeDatabases, writeAndReadBack } from "./exchange.ts";
 import type { Exchange } from "./exchange.ts";
 
-const turns = 10;
+const turns = 20;
 
 /** `makePlace` gives an empty place that nobody else uses. */
 export function registerExchange(
@@ -39,9 +39,12 @@ export function registerExchange(
       writeAndReadBack(exchange, exchange.ours, settings),
     );
   }
-  exchangeTest(`D4 ${turns} hand-overs, we begin`, (exchange) => alternate(exchange, turns));
-  exchangeTest(`D4 ${turns} hand-overs, the peer begins`, (exchange) =>
-    alternate({ ...exchange, ours: exchange.peer, peer: exchange.ours }, turns),
-  );
+  for (const checkpoints of ["none", "many"] as const) {
+    const words = `D4 ${turns} hand-overs without a needless full image, checkpoints: ${checkpoints}`;
+    exchangeTest(`${words}, we begin`, (exchange) => alternate(exchange, turns, checkpoints));
+    exchangeTest(`${words}, the peer begins`, (exchange) =>
+      alternate({ ...exchange, ours: exchange.peer, peer: exchange.ours }, turns, checkpoints),
+    );
+  }
   exchangeTest("D5 the peer compacts and retires our files, we go on", compactOurFiles);
 }
