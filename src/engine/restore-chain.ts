@@ -5,6 +5,7 @@ import { LTXDecoder } from "../formats/ltx/decoder.ts";
 import { checkLTXName } from "../formats/ltx/header.ts";
 import type { LTXHeader } from "../formats/ltx/header.ts";
 import { formatLTXName } from "../formats/ltx/layout.ts";
+import { dataPageCount } from "../formats/sqlite-header.ts";
 import { isStorageError } from "../storage/replica-client.ts";
 import type { LTXFileInfo, LTXFileName, ReplicaClient } from "../storage/replica-client.ts";
 import type { RestoreOutput } from "./restore-output.ts";
@@ -67,7 +68,7 @@ export async function applyChain(
   options: ChainOptions,
 ): Promise<ChainResult> {
   const progress = new Progress(files, options);
-  const state = new ChainState(output);
+  const state = new ChainState(output, progress.bytesTotal);
   const newestFirst = files.toReversed();
   const paths = newestFirst.map((file) => client.localPath?.(file));
   if (paths.every((path) => path !== undefined)) {
@@ -90,13 +91,13 @@ class Progress {
   filesDone = 0;
   bytesRead = 0;
   readonly #files: readonly LTXFileInfo[];
-  readonly #bytesTotal: number;
+  readonly bytesTotal: number;
   readonly #report: ChainOptions["onProgress"];
   #untilTurn = sliceBytes;
 
   constructor(files: readonly LTXFileInfo[], { onProgress }: ChainOptions) {
     this.#files = files;
-    this.#bytesTotal = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+    this.bytesTotal = files.reduce((sum, file) => sum + file.sizeBytes, 0);
     this.#report = onProgress;
   }
 
@@ -116,9 +117,8 @@ class Progress {
   }
 
   #tell(): void {
-    const { filesDone, bytesRead } = this;
-    const filesTotal = this.#files.length;
-    this.#report?.({ filesDone, filesTotal, bytesRead, bytesTotal: this.#bytesTotal });
+    const { filesDone, bytesRead, bytesTotal } = this;
+    this.#report?.({ filesDone, filesTotal: this.#files.length, bytesRead, bytesTotal });
   }
 }
 
@@ -182,12 +182,15 @@ interface FileReader {
 /** The database as far as the files seen so far give it. */
 class ChainState {
   readonly #output: RestoreOutput;
+  readonly #bytesTotal: number;
   #pages: DatabasePages | undefined;
   /** The file before, which is the next newer one. */
   #newer: { readonly file: LTXFileInfo; readonly growth: GrowthCheck } | undefined;
 
-  constructor(output: RestoreOutput) {
+  /** `bytesTotal`: of all files of the chain. */
+  constructor(output: RestoreOutput, bytesTotal: number) {
     this.#output = output;
+    this.#bytesTotal = bytesTotal;
   }
 
   get isComplete(): boolean {
@@ -197,12 +200,17 @@ class ChainState {
   openFile(file: LTXFileInfo): FileReader {
     const decoder = new LTXDecoder();
     let growth: GrowthCheck | undefined;
+    let refusal: IncompleteChainError | undefined;
     const readPages = (): void => {
       for (let batch = decoder.read(); batch !== null; batch = decoder.read()) {
-        if (decoder.header === undefined) throw new Error("Pages before the header");
-        growth ??= this.#begin(file, decoder.header);
+        const { header } = decoder;
+        if (header === undefined) throw new Error("Pages before the header");
+        if (growth === undefined) {
+          growth = new GrowthCheck(header.pageSize, header.commit);
+          refusal = this.#begin(file, header);
+        }
         growth.add(batch);
-        this.#pages?.write(batch);
+        if (refusal === undefined) this.#pages?.write(batch);
       }
     };
     return {
@@ -217,8 +225,12 @@ class ChainState {
         return byteCount;
       },
       end: () => {
+        // Only now is it known that the header is what was written.
         const { header } = decoder.end();
-        growth ??= this.#begin(file, header);
+        checkLTXName(header, file);
+        if (growth === undefined) throw new FormatError("missing-page", "It holds no pages");
+        if (refusal !== undefined) throw refusal;
+        this.#proveGrowth(header.commit);
         this.#newer = { file, growth };
       },
     };
@@ -235,22 +247,24 @@ class ChainState {
     return pages;
   }
 
-  /** The header is known: it must fit the name and the files before. */
-  #begin(file: LTXFileInfo, header: LTXHeader): GrowthCheck {
-    checkLTXName(header, file);
-    const { pageSize, commit } = header;
+  /** The header is known. Gives what speaks against the chain, should the file prove to be undamaged. */
+  #begin(file: LTXFileInfo, { pageSize, commit }: LTXHeader): IncompleteChainError | undefined {
     if (this.#pages === undefined) {
+      if (!canHold(this.#bytesTotal, pageSize, commit)) {
+        return new IncompleteChainError(
+          `The files are too small for the ${commit} pages of the database`,
+        );
+      }
       this.#output.reset(commit * pageSize);
       const write: WriteAt = (...args) => this.#output.write(...args);
       this.#pages = new DatabasePages(write, pageSize, commit);
     } else if (this.#pages.pageSize !== pageSize) {
-      throw new IncompleteChainError(
+      return new IncompleteChainError(
         `The page size changes from ${pageSize} to ${this.#pages.pageSize} after ${describeFile(file)}, ` +
           "but no file after it holds the whole database",
       );
     }
-    this.#proveGrowth(commit);
-    return new GrowthCheck(pageSize, commit);
+    return undefined;
   }
 
   #proveGrowth(previousCommit: number): void {
@@ -262,6 +276,11 @@ class ChainState {
       throw fileProblem(file, error);
     }
   }
+}
+
+/** Whether files of this size can hold a database: each page takes a header, a size and at best one byte per 255. */
+function canHold(byteCount: number, pageSize: number, commit: number): boolean {
+  return dataPageCount(commit, pageSize) * (10 + Math.floor(pageSize / 255)) <= byteCount;
 }
 
 /** What is wrong with a file as a ChainFileError; any other failure as it is. */

@@ -340,6 +340,27 @@ test("restore() refuses a file whose name is not its own", async () => {
   assert.match(message, /named 0{15}3-0{15}3 but its header says 0{15}2-0{15}2/);
 });
 
+test("restore() sizes nothing by a damaged header", async () => {
+  const client = new TestReplica();
+  await client.putAll([sync(1n, 2, allPages(2, 1)), sync(2n, 2, { 1: 2 })]);
+  const newest = client.objects.get(keyOf({ level: 0, minTXID: 2n, maxTXID: 2n }));
+  assert.ok(newest);
+  newest.bytes.set([0xff, 0xff, 0xff, 0xff], 12);
+  const { message } = await restoreFails(client, "damaged");
+  assert.match(message, /0{15}2-0{15}2\.ltx is damaged: LTX file checksum/);
+});
+
+test("restore() blames the file that is damaged, not its neighbour", async () => {
+  const client = new TestReplica();
+  await client.putAll([sync(1n, 4, allPages(4, 1)), sync(2n, 4, { 1: 2 }), sync(3n, 4, { 1: 3 })]);
+  const middle = client.objects.get(keyOf({ level: 0, minTXID: 2n, maxTXID: 2n }));
+  assert.ok(middle);
+  // A smaller size would make it seem that the newest file lacks pages.
+  middle.bytes[15] = 2;
+  const { message } = await restoreFails(client, "damaged");
+  assert.match(message, /0{15}2-0{15}2\.ltx is damaged: LTX file checksum/);
+});
+
 test("restore() believes no listed size", async () => {
   for (const sizeBytes of [0, 50, 100_000]) {
     const client = new TestReplica();
