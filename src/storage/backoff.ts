@@ -37,7 +37,7 @@ export async function sleepFor(ms: number, signal: AbortSignal | undefined): Pro
 export async function withAttempts<T>(
   backoff: Backoff,
   act: (attempt: number) => Promise<T>,
-  isRetryable: (error: unknown) => boolean,
+  isRetryable: (error: unknown, attempt: number) => boolean,
   signal?: AbortSignal,
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
@@ -45,7 +45,7 @@ export async function withAttempts<T>(
       return await act(attempt);
     } catch (error) {
       signal?.throwIfAborted();
-      if (attempt >= backoff.attempts || !isRetryable(error)) throw error;
+      if (attempt >= backoff.attempts || !isRetryable(error, attempt)) throw error;
     }
     await (backoff.sleep ?? sleepFor)(backoffMs(attempt, backoff), signal);
   }

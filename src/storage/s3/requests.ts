@@ -18,6 +18,9 @@ import { createTransport } from "./transport.ts";
 /** As upstream: ten attempts, waits of up to 20 s, and no quota that an outage could use up. */
 export const s3Backoff: Backoff = { attempts: 10, baseMs: 100, capMs: 20_000 };
 
+/** Attempts while a server has never answered: somebody waits for a restore, and a wrong address stays wrong. */
+const firstAnswerAttempts = 6;
+
 /** How often the region may turn out to be another one in the life of a client. */
 const maxRegionChanges = 3;
 
@@ -75,7 +78,10 @@ export class S3Requests {
     return withAttempts(
       this.#backoff,
       () => this.attempt(action, call, signal),
-      (error) => isStorageError(error, "unavailable") && this.#tellRetry(error),
+      (error, attempt) =>
+        isStorageError(error, "unavailable") &&
+        (this.#hasAnswered || attempt < firstAnswerAttempts) &&
+        this.#tellRetry(error),
       signal,
     );
   }
@@ -109,6 +115,7 @@ export class S3Requests {
     } catch (error) {
       // The SDK reports an abort with an error of its own.
       signal?.throwIfAborted();
+      if (hasHTTPStatus(error)) this.#hasAnswered = true;
       throw error;
     }
   }
@@ -190,4 +197,10 @@ function useContentMD5(request: BuildRequest, contentMD5: boolean): void {
   const { body } = request;
   if (!contentMD5 || (typeof body !== "string" && !(body instanceof Uint8Array))) return;
   request.headers["Content-MD5"] = createHash("md5").update(body).digest("base64");
+}
+
+/** Whether the server answered, if only with an error. */
+function hasHTTPStatus(error: unknown): boolean {
+  const { $metadata } = error as { readonly $metadata?: { readonly httpStatusCode?: number } };
+  return $metadata?.httpStatusCode !== undefined;
 }
