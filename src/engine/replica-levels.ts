@@ -362,7 +362,7 @@ export class ReplicaLevels {
     const { clock, settings } = this.#options;
     const files = this.#inventory.files(0);
     const candidates = planLevel0Retention(files, {
-      coveredTXID: this.#inventory.newest(1)?.maxTXID ?? 0n,
+      compacted: this.#inventory.files(1),
       nowMs: clock.now(),
       retentionMs: settings.l0RetentionMs,
     });

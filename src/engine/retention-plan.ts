@@ -38,24 +38,28 @@ export function planLevelRetention(
 }
 
 /**
- * Level-0 files that are in level 1 and older than the retention: from the oldest on, up to the first that has to stay, so that the
- * rest is without holes. Never the newest.
+ * Level-0 files that are in level 1 and older than the retention: from the oldest on, so that the rest is without holes, and up to the
+ * end of a file of level 1, so that what stays can be restored to the transaction. Never the newest.
  */
 export function planLevel0Retention(
   files: readonly LTXFileInfo[],
   facts: {
-    /** End of the newest file of level 1; 0 = there is none. */
-    readonly coveredTXID: TXID;
+    /** Level 1, as far as it overlaps level 0. */
+    readonly compacted: readonly LTXFileInfo[];
     readonly nowMs: number;
     readonly retentionMs: number;
   },
 ): readonly LTXFileInfo[] {
   const sorted = files.toSorted(compareLTXFiles);
   const limit = facts.nowMs - facts.retentionMs;
-  const end = sorted
-    .slice(0, -1)
-    .findIndex((file) => file.maxTXID > facts.coveredTXID || file.createdAt.getTime() > limit);
-  return end === -1 ? sorted.slice(0, -1) : sorted.slice(0, end);
+  const end = sorted.findIndex((file) => file.createdAt.getTime() > limit);
+  const aged = end === -1 ? sorted : sorted.slice(0, end);
+  const agedTXID = aged.at(-1)?.maxTXID ?? 0n;
+  let covered = 0n;
+  for (const { maxTXID } of facts.compacted)
+    if (maxTXID <= agedTXID && maxTXID > covered) covered = maxTXID;
+  const newest = sorted.at(-1);
+  return aged.filter((file) => file.maxTXID <= covered && file !== newest);
 }
 
 /**
