@@ -3,6 +3,7 @@ import type { Config, DatabaseConfig } from "../config/config.ts";
 import type { LoadOptions } from "../config/load.ts";
 import { expandPath } from "../config/expand-path.ts";
 import { nearest } from "../config/nearest.ts";
+import { lookUpDatabase } from "./command-databases.ts";
 import { UsageError } from "./errors.ts";
 import type { CommandIO } from "./io.ts";
 
@@ -46,11 +47,11 @@ export async function readConfig(flags: ConfigFlagValues, io: CommandIO): Promis
   return loadConfig(configPath(flags.config, options), options);
 }
 
-/** The database of a path as the user typed it. */
+/** The database of a path as the user typed it, also one inside a `dir`. */
 export function findDatabase(config: Config, argument: string, cwd: string): DatabaseConfig {
-  const path = expandPath(argument, cwd);
-  const found = config.databases.find((database) => database.path === path);
+  const found = lookUpDatabase(config, argument, cwd);
   if (found !== undefined) return found;
+  const path = expandPath(argument, cwd);
   const paths = config.databases.map((database) => database.path);
   const meant = nearest(path, paths);
   const hint =

@@ -13,14 +13,44 @@ interface Command {
 /** In the order of the usage text. */
 const COMMANDS: readonly Command[] = [
   {
+    name: "config",
+    summary: "check a config file, or show what it means",
+    load: async () => (await import("./commands/config.ts")).runConfig,
+  },
+  {
+    name: "databases",
+    summary: "list databases specified in config file",
+    load: async () => (await import("./commands/databases.ts")).runDatabases,
+  },
+  {
+    name: "ltx",
+    summary: "list available LTX files for a database",
+    load: async () => (await import("./commands/ltx.ts")).runLTX,
+  },
+  {
+    name: "points",
+    summary: "list the states a database can be restored to",
+    load: async () => (await import("./commands/points.ts")).runPoints,
+  },
+  {
     name: "replicate",
     summary: "runs a server to replicate databases",
     load: async () => (await import("./commands/replicate.ts")).runReplicate,
   },
   {
+    name: "reset",
+    summary: "reset local state for a database",
+    load: async () => (await import("./commands/reset.ts")).runReset,
+  },
+  {
     name: "restore",
     summary: "recovers database backup from a replica",
     load: async () => (await import("./commands/restore.ts")).runRestore,
+  },
+  {
+    name: "status",
+    summary: "display replication status for databases",
+    load: async () => (await import("./commands/status.ts")).runStatus,
   },
   {
     name: "version",
@@ -31,16 +61,12 @@ const COMMANDS: readonly Command[] = [
 
 /** Commands of Litestream that this version does not have. */
 const MISSING_COMMANDS: ReadonlySet<string> = new Set([
-  "databases",
   "generations",
   "info",
   "list",
-  "ltx",
   "register",
-  "reset",
   "snapshots",
   "start",
-  "status",
   "stop",
   "sync",
   "unregister",
@@ -76,7 +102,8 @@ export async function run(args: readonly string[], io: CommandIO): Promise<numbe
 async function runHelp(rest: readonly string[], io: CommandIO): Promise<number> {
   const command = COMMANDS.find((candidate) => candidate.name === rest[0]);
   if (command === undefined) {
-    io.stdout(mainUsage());
+    const { helpTopic } = await import("./help-topics.ts");
+    io.stdout(helpTopic(rest[0] ?? "") ?? mainUsage());
     return 0;
   }
   return (await command.load())(["-h"], io);
@@ -130,6 +157,7 @@ Usage:
 The commands are:
 
 ${commands.join("")}
-"litestream <command> -h" explains a command.
+"litestream <command> -h" explains a command, "litestream help exit-codes" its
+exit codes.
 `;
 }

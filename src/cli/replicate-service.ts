@@ -4,6 +4,7 @@ import type { DatabaseConfig } from "../config/config.ts";
 import { formatProblem } from "../config/config-error.ts";
 import { logEvents } from "../service/event-log.ts";
 import { formatError, type Logger } from "../service/logger.ts";
+import { MetaLocks } from "../service/meta-lock.ts";
 import { Store, type CloseReport, type DatabaseOptions } from "../service/store.ts";
 import { isStorageError, type ReplicaClient } from "../storage/replica-client.ts";
 import {
@@ -51,9 +52,16 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
     databases.push(await createDatabase(database, clients, io, logger));
   }
   await openClients(databases, logger, shutdown);
+  using locks = new MetaLocks(databases, (path) =>
+    logger.warn("another process replicates this database", { path }),
+  );
+  const log = logEvents(logger);
   const store = new Store({
     databases,
-    emit: logEvents(logger),
+    emit: (event) => {
+      locks.read(event);
+      log(event);
+    },
     shutdownSyncTimeoutMs: config.shutdownSyncTimeoutMs,
     shutdownSyncIntervalMs: config.shutdownSyncIntervalMs,
   });

@@ -11,6 +11,12 @@ export interface CommandUsage {
   readonly more?: string;
 }
 
+/** `-json` of commands that print a table otherwise. */
+export const JSON_FLAG = {
+  kind: "boolean",
+  help: ["Output raw JSON instead of human-readable text."],
+} as const;
+
 /** The text for `litestream COMMAND -h`. */
 export function commandUsage({ about, forms, flags, more }: CommandUsage): string {
   const parts = [

@@ -7,7 +7,7 @@ import { expandEnv } from "./expand-env.ts";
 import { expandPath } from "./expand-path.ts";
 import type { ProblemSink } from "./section.ts";
 import { DEFAULT_CONFIG_PATH } from "./settings.ts";
-import { parseYAML } from "./yaml-tree.ts";
+import { parseYAML, type YAMLNode } from "./yaml-tree.ts";
 
 export interface LoadOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -27,9 +27,13 @@ export function configPath(flag: string | undefined, options: LoadOptions): stri
 
 /** Reads the configuration file at the absolute `path`. Throws ConfigError. */
 export async function loadConfig(path: string, options: LoadOptions): Promise<Config> {
-  let text: string;
+  return parseConfig(await readConfigText(path), path, options);
+}
+
+/** The text of the configuration file at the absolute `path`. Throws ConfigError. */
+export async function readConfigText(path: string): Promise<string> {
   try {
-    text = await readFile(path, "utf8");
+    return await readFile(path, "utf8");
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
@@ -39,18 +43,32 @@ export async function loadConfig(path: string, options: LoadOptions): Promise<Co
         : `cannot read config file: ${path}: ${code}`;
     throw new ConfigError([{ message }], undefined);
   }
-  return parseConfig(text, path, options);
 }
 
 /** Reads the text of a configuration file. `file` is its name in messages. Throws ConfigError. */
 export function parseConfig(source: string, file: string, options: LoadOptions): Config {
+  return parseConfigTree(source, file, options).config;
+}
+
+/** A configuration and the text it comes from. */
+export interface ParsedConfig {
+  readonly config: Config;
+  /** Undefined: the file is empty. */
+  readonly root: YAMLNode | undefined;
+  /** The line of the file that a line of the tree comes from: variables may hold newlines. */
+  readonly sourceLine: (line: number) => number;
+}
+
+/** As parseConfig(), for whoever wants to know where a value comes from. */
+export function parseConfigTree(source: string, file: string, options: LoadOptions): ParsedConfig {
   const text = source.replace(/^\u{feff}/u, "");
   const expanded =
     options.expandEnvironment === false ? undefined : expandEnv(text, options.env, process.pid);
-  const toSource = (problem: ConfigProblem): ConfigProblem => {
-    const line = problem.line === undefined ? undefined : expanded?.sourceLines[problem.line - 1];
-    return { ...problem, line: line ?? problem.line };
-  };
+  const sourceLine = (line: number): number => expanded?.sourceLines[line - 1] ?? line;
+  const toSource = (problem: ConfigProblem): ConfigProblem => ({
+    ...problem,
+    line: problem.line === undefined ? undefined : sourceLine(problem.line),
+  });
   const environment: ConfigProblem[] = (expanded?.required ?? []).map(
     ({ name, line, message }) => ({
       line,
@@ -82,11 +100,15 @@ export function parseConfig(source: string, file: string, options: LoadOptions):
   }
   const unset = (expanded?.unset ?? []).map(({ name, line }) => unsetWarning(name, line));
   return {
-    ...config,
-    warnings: [...unset, ...sink.warnings.map(toSource)],
-    notYet: config.notYet.map((problem) =>
-      Object.assign(toSource(problem), { refuse: problem.refuse }),
-    ),
+    config: {
+      ...config,
+      warnings: [...unset, ...sink.warnings.map(toSource)],
+      notYet: config.notYet.map((problem) =>
+        Object.assign(toSource(problem), { refuse: problem.refuse }),
+      ),
+    },
+    root: tree.root,
+    sourceLine,
   };
 }
 

@@ -31,6 +31,8 @@ export interface Setting {
   /** The field of ReplicaOptions it fills, and the kinds of replica that have it. */
   readonly option?: string;
   readonly types?: readonly string[];
+  /** Never shown, logged or printed. */
+  readonly secret?: true;
 }
 
 export type SettingTable = Readonly<Record<string, Setting>>;
@@ -158,7 +160,11 @@ export const LEVEL_SETTINGS = {
 } as const;
 
 export const AGE_SETTINGS = {
-  identities: { kind: "strings", meaning: "Keys that read age-encrypted v0.3 backups" },
+  identities: {
+    kind: "strings",
+    secret: true,
+    meaning: "Keys that read age-encrypted v0.3 backups",
+  },
   recipients: { kind: "strings", meaning: "Keys to encrypt for" },
 } as const;
 
@@ -273,12 +279,14 @@ export const REPLICA_SETTINGS = {
     meaning: "Access key",
   },
   "secret-access-key": {
+    secret: true,
     kind: "string",
     option: "secretAccessKey",
     types: ["s3", "oss"],
     meaning: "Secret of the access key",
   },
   "session-token": {
+    secret: true,
     kind: "string",
     option: "sessionToken",
     types: ["s3", "oss"],
@@ -352,6 +360,7 @@ export const REPLICA_SETTINGS = {
     meaning: "AES256",
   },
   "sse-customer-key": {
+    secret: true,
     kind: "string",
     option: "sseCustomerKey",
     types: ["s3"],
@@ -371,12 +380,14 @@ export const REPLICA_SETTINGS = {
     meaning: "Storage account",
   },
   "account-key": {
+    secret: true,
     kind: "string",
     option: "accountKey",
     types: ["abs"],
     meaning: "Key of the storage account",
   },
   "sas-token": {
+    secret: true,
     kind: "string",
     option: "sasToken",
     types: ["abs"],
@@ -384,9 +395,16 @@ export const REPLICA_SETTINGS = {
   },
   host: { kind: "string", option: "host", types: ["sftp"], meaning: "Host and port" },
   user: { kind: "string", option: "user", types: ["sftp"], meaning: "User name" },
-  password: { kind: "string", option: "password", types: ["sftp", "nats"], meaning: "Password" },
+  password: {
+    secret: true,
+    kind: "string",
+    option: "password",
+    types: ["sftp", "nats"],
+    meaning: "Password",
+  },
   "key-path": { kind: "string", option: "keyPath", types: ["sftp"], meaning: "Private key file" },
   "key-passphrase": {
+    secret: true,
     kind: "string",
     option: "keyPassphrase",
     types: ["sftp"],
@@ -423,13 +441,15 @@ export const REPLICA_SETTINGS = {
     meaning: "User name",
   },
   "webdav-password": {
+    secret: true,
     kind: "string",
     option: "webdavPassword",
     types: ["webdav"],
     meaning: "Password",
   },
-  jwt: { kind: "string", option: "jwt", types: ["nats"], meaning: "User JWT" },
+  jwt: { secret: true, kind: "string", option: "jwt", types: ["nats"], meaning: "User JWT" },
   seed: {
+    secret: true,
     kind: "string",
     option: "seed",
     types: ["nats"],
@@ -437,13 +457,14 @@ export const REPLICA_SETTINGS = {
   },
   creds: { kind: "string", option: "creds", types: ["nats"], meaning: "Credentials file" },
   nkey: {
+    secret: true,
     kind: "string",
     option: "nkey",
     types: ["nats"],
     meaning: "NKey seed, or a file with one",
   },
   username: { kind: "string", option: "username", types: ["nats"], meaning: "User name" },
-  token: { kind: "string", option: "token", types: ["nats"], meaning: "Token" },
+  token: { secret: true, kind: "string", option: "token", types: ["nats"], meaning: "Token" },
   tls: { kind: "boolean", option: "tls", types: ["nats"], meaning: "Use TLS" },
   "root-cas": {
     kind: "strings",

@@ -7,13 +7,19 @@ import { readFile, stat } from "node:fs/promises";
  * kernel's lock table, unlike trying SQLite's locks, neither creates nor recovers a `-wal`.
  */
 export async function findDatabaseUser(path: string): Promise<number | undefined> {
+  return (await findDatabaseUsers(path))[0];
+}
+
+/** All of them, each once. */
+export async function findDatabaseUsers(path: string): Promise<readonly number[]> {
   const wanted = new Set<string>();
   for (const name of [path, `${path}-shm`]) {
     const key = await lockKey(name);
     if (key !== undefined) wanted.add(key);
   }
-  if (wanted.size === 0) return undefined;
-  return parseLocks(await readLocks()).find((lock) => wanted.has(lock.file))?.pid;
+  if (wanted.size === 0) return [];
+  const locks = parseLocks(await readLocks()).filter((lock) => wanted.has(lock.file));
+  return [...new Set(locks.map((lock) => lock.pid))];
 }
 
 interface FileLock {

@@ -1,0 +1,115 @@
+/**
+ * Tells a daemon that has a database open from one that has not: a lock on a file in the folder of local state.
+ *
+ * Node cannot lock a file itself, but the SQLite it brings can: the lock is SQLite's exclusive one on an empty database,
+ * a POSIX lock that the kernel drops when the process dies, whatever it dies of. So there is nothing that could be stale,
+ * no process id to be doubted, and it works between containers that share the folder. Where the file system
+ * has no locks, or the folder cannot be written to, nobody is known to replicate.
+ */
+import { closeSync, existsSync, openSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { EmitEvent } from "../engine/events.ts";
+import { isBusy, type SQLiteConnection } from "../sqlite/driver.ts";
+import { openConnection } from "../sqlite/node-sqlite.ts";
+
+const FILE_NAME = "lock";
+
+/** A lock that is held; disposing it removes the file too. */
+export interface MetaLock extends Disposable {
+  readonly path: string;
+}
+
+/**
+ * Locks the folder of local state `metaPath`. "busy": a daemon holds it. Undefined: nothing can be locked there.
+ * With `create` false, a folder without a lock file is free, and nothing is left in it.
+ */
+export function acquireMetaLock(metaPath: string, create: boolean): MetaLock | "busy" | undefined {
+  const path = join(metaPath, FILE_NAME);
+  for (;;) {
+    if (!existsSync(path) && (!create || !createFile(path))) return undefined;
+    const before = inodeOf(path);
+    const connection = lockFile(path);
+    if (connection === "busy" || connection === undefined) return connection;
+    if (before !== undefined && inodeOf(path) === before) {
+      return {
+        path,
+        [Symbol.dispose]: () => {
+          // Its name goes first: whoever opened it meanwhile finds that out by the inode and begins again.
+          rmSync(path, { force: true });
+          connection.close();
+        },
+      };
+    }
+    connection.close();
+    if (!create) return undefined;
+  }
+}
+
+export interface LockedDatabase {
+  readonly path: string;
+  readonly metaPath: string;
+}
+
+/**
+ * A reader of events that holds the lock of each database as long as it is open. `onBusy` is told of a database
+ * that another process has.
+ */
+export class MetaLocks implements Disposable {
+  readonly #metaPaths: ReadonlyMap<string, string>;
+  readonly #onBusy: (database: string) => void;
+  readonly #held = new Map<string, MetaLock>();
+
+  constructor(databases: readonly LockedDatabase[], onBusy: (database: string) => void) {
+    this.#metaPaths = new Map(databases.map(({ path, metaPath }) => [path, metaPath]));
+    this.#onBusy = onBusy;
+  }
+
+  readonly read: EmitEvent = (event) => {
+    if (event.type === "database-opened") this.#acquire(event.database);
+    else if (event.type === "database-closed") this.#release(event.database);
+  };
+
+  [Symbol.dispose](): void {
+    for (const database of this.#held.keys()) this.#release(database);
+  }
+
+  #acquire(database: string): void {
+    const metaPath = this.#metaPaths.get(database);
+    if (metaPath === undefined || this.#held.has(database)) return;
+    const lock = acquireMetaLock(metaPath, true);
+    if (lock === "busy") this.#onBusy(database);
+    else if (lock !== undefined) this.#held.set(database, lock);
+  }
+
+  #release(database: string): void {
+    this.#held.get(database)?.[Symbol.dispose]();
+    this.#held.delete(database);
+  }
+}
+
+/** An empty file. It is not opened when it is there: closing it would drop a lock this process holds on it. */
+function createFile(path: string): boolean {
+  try {
+    closeSync(openSync(path, "wx", 0o600));
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EEXIST";
+  }
+}
+
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
+}
+
+function lockFile(path: string): SQLiteConnection | "busy" | undefined {
+  let connection: SQLiteConnection | undefined;
+  try {
+    connection = openConnection({ path });
+    // Nothing is ever written, but SQLite prepares a journal for an empty database: in memory.
+    connection.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
+    return connection;
+  } catch (error) {
+    connection?.close();
+    return isBusy(error) ? "busy" : undefined;
+  }
+}
