@@ -21,7 +21,6 @@ const { values } = parseArgs({
 });
 const cycleCount = Number(values.cycles ?? process.env["CYCLES"] ?? 200);
 const runSeed = Number(values.seed ?? defaultSeed);
-const lanes = 2;
 const cyclesBetweenCleanEnds = 5;
 const checkpointModes: readonly [CheckpointMode, ...CheckpointMode[]] = [
   "PASSIVE",
@@ -32,6 +31,14 @@ const checkpointModes: readonly [CheckpointMode, ...CheckpointMode[]] = [
 
 type Victim = "replicator" | "application" | "both" | "frozen replicator";
 
+const victims: readonly [Victim, ...Victim[]] = [
+  "replicator",
+  "replicator",
+  "application",
+  "both",
+  "frozen replicator",
+];
+
 scenario(
   `M1 ${cycleCount} kills of replicator, application or both, with checkpoints and VACUUM during downtime, seed ${runSeed}`,
   {
@@ -39,13 +46,15 @@ scenario(
     timeoutMs: 60_000 + cycleCount * 5_000,
   },
   async (context) => {
-    const runs = Array.from({ length: lanes }, (_, lane) =>
-      new KillLane(context, runSeed + lane, { checkpointsWhileDown: true }).run(
-        Math.ceil(cycleCount / lanes),
-      ),
-    );
+    const lanes = [50, 1000].map(async (minCheckpointPages, lane) => {
+      await using killLane = new KillLane(context, runSeed + lane, {
+        checkpointsWhileDown: true,
+        minCheckpointPages,
+      });
+      await killLane.run(Math.ceil(cycleCount / 2));
+    });
     // Both lanes end before the first failure is told, or the other one would outlive the test.
-    const failed = (await Promise.allSettled(runs)).find((result) => result.status === "rejected");
+    const failed = (await Promise.allSettled(lanes)).find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
   },
 );
@@ -54,84 +63,96 @@ scenario(
   `M1 20 kills while the application never checkpoints, seed ${runSeed}`,
   { peer: "passes", timeoutMs: 160_000 },
   async (context) => {
-    await new KillLane(context, runSeed + 100, { checkpointsWhileDown: false }).run(20);
+    await using killLane = new KillLane(context, runSeed + 100, {
+      checkpointsWhileDown: false,
+      minCheckpointPages: 50,
+    });
+    await killLane.run(20);
   },
 );
 
+interface LaneOptions {
+  readonly checkpointsWhileDown: boolean;
+  /** Low: the program checkpoints all the time. High: the WAL is long when a downtime begins. */
+  readonly minCheckpointPages: number;
+}
+
 /** One database with its application and replicator, being killed over and over. */
-class KillLane {
+class KillLane implements AsyncDisposable {
   readonly #random: Random;
   readonly #replication: Replication;
-  readonly #checkpointsWhileDown: boolean;
+  readonly #options: LaneOptions;
+  readonly #pageSize: number;
+  /** Lives from cycle to cycle unless it is killed. */
+  #application: Application | null = null;
   #published = new Map<string, string>();
   /** The newest transaction that a restore gave back so far. */
   #restorable = 0;
 
-  constructor(
-    { program, scratch }: ScenarioContext,
-    seed: number,
-    { checkpointsWhileDown }: { checkpointsWhileDown: boolean },
-  ) {
+  constructor({ program, scratch }: ScenarioContext, seed: number, options: LaneOptions) {
     this.#random = new Random(seed);
-    this.#checkpointsWhileDown = checkpointsWhileDown;
-    this.#replication = new Replication({
-      program,
-      scratch,
-      database: scratch.path(`lane-${seed}.db`),
-    });
+    this.#options = options;
+    this.#pageSize = this.#random.pick([1024, 4096]);
+    const database = scratch.path(`lane-${seed}.db`);
+    const settings = { "min-checkpoint-page-count": options.minCheckpointPages };
+    this.#replication = new Replication({ program, scratch, database, settings });
   }
 
   async run(cycles: number): Promise<void> {
     let cycle = 0;
     try {
-      while (cycle < cycles) cycle = await this.#untilCleanEnd(cycle, cycles);
+      while (cycle < cycles) {
+        await this.#cycle();
+        cycle++;
+        if (cycle % cyclesBetweenCleanEnds === 0 || cycle === cycles) await this.#cleanEnd();
+      }
     } catch (error) {
-      throw new Error(`Cycle ${cycle}… of seed ${this.#random.seed}: ${(error as Error).message}`, {
-        cause: error,
-      });
+      const message = `Cycle ${cycle} of seed ${this.#random.seed}: ${(error as Error).message}`;
+      throw new Error(message, { cause: error });
     }
   }
 
-  async #untilCleanEnd(first: number, cycles: number): Promise<number> {
-    const last = Math.min(first + cyclesBetweenCleanEnds, cycles);
-    for (let cycle = first; cycle < last; cycle++) await this.#cycle();
-    await this.#cleanEnd();
-    return last;
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#application?.[Symbol.asyncDispose]();
   }
 
   /** Runs both for a while, kills, checks what can be restored, and lets the application go on alone. */
   async #cycle(): Promise<void> {
-    await using application = await this.#startApplication();
+    let application = await this.#running();
     await using replicator = this.#replication.start();
+    // Half of the time it catches up first; otherwise it starts into full traffic.
+    if (this.#random.chance(0.5)) await sleep(this.#random.integer(100, 250));
     await application.run(this.#random.integer(0, 4));
-    await sleep(this.#random.integer(5, 450));
+    await sleep(this.#random.integer(5, 250));
 
-    const victim = this.#random.pick<Victim>([
-      "replicator",
-      "replicator",
-      "application",
-      "both",
-      "frozen replicator",
-    ]);
-    await this.#strike(victim, application, replicator);
+    const victim = this.#random.pick<Victim>(victims);
+    await this.#strike(victim, replicator);
+    if (victim === "application") {
+      // The replicator sees the application die in the middle of a transaction and come back.
+      application = await this.#running();
+      await application.transact(this.#random.integer(1, 10));
+      await sleep(this.#random.integer(0, 60));
+      await replicator.kill();
+    }
     await this.#checkReplica();
-    if (victim === "replicator" || victim === "frozen replicator")
-      await this.#downtime(application);
+    if (victim !== "both") await this.#downtime(await this.#running());
   }
 
-  async #strike(
-    victim: Victim,
-    application: Application,
-    replicator: RunningProgram,
-  ): Promise<void> {
+  async #strike(victim: Victim, replicator: RunningProgram): Promise<void> {
+    const killsApplication = victim === "application" || victim === "both";
     if (victim === "frozen replicator") {
       replicator.signal("SIGSTOP");
-      await sleep(this.#random.integer(5, 150));
+      await sleep(this.#random.integer(5, 100));
     }
     if (victim !== "application") replicator.signal("SIGKILL");
-    if (victim === "both" || victim === "application") application.signal("SIGKILL");
+    if (killsApplication) await this.#killApplication();
     if (victim !== "application") await replicator.kill();
-    if (victim === "application") await sleep(this.#random.integer(0, 60));
+    if (!killsApplication) await this.#pause();
+  }
+
+  async #pause(): Promise<void> {
+    const statistics = await (await this.#running()).pause();
+    assert.equal(statistics.busyErrors, 0, "SQLITE_BUSY in spite of a busy timeout of 5 s");
   }
 
   /** What is there must be a committed state, nothing published may have changed, and nothing may have got lost. */
@@ -144,55 +165,55 @@ class KillLane {
     }
     this.#published = published;
     const n = await this.#replication.restoredState();
-    assert.ok(
-      n >= this.#restorable,
-      `Restored transaction ${n}, but ${this.#restorable} was there before`,
-    );
+    const lost = `Restored transaction ${n}, but ${this.#restorable} was there before`;
+    assert.ok(n >= this.#restorable, lost);
     this.#restorable = n;
   }
 
   async #downtime(application: Application): Promise<void> {
-    const statistics = await application.pause();
-    assert.equal(
-      statistics.busyErrors,
-      0,
-      "The application saw SQLITE_BUSY in spite of its busy timeout of 5 s",
-    );
-    for (let step = this.#random.integer(0, 4); step > 0; step--) await this.#act(application);
+    for (let step = this.#random.integer(0, 3); step > 0; step--) await this.#act(application);
   }
 
   async #act(application: Application): Promise<void> {
     const what = this.#random.next();
-    if (what < 0.45) await application.transact(this.#random.integer(1, 12));
-    else if (what < 0.6) await application.rollBackSpill();
-    else if (!this.#checkpointsWhileDown) await application.transact(1);
-    else if (what < 0.9) await application.checkpoint(this.#random.pick(checkpointModes));
-    else await application.execute("VACUUM");
+    if (what < 0.3) await application.transact(this.#random.integer(1, 12));
+    else if (what < 0.4) await application.rollBackSpill();
+    else if (!this.#options.checkpointsWhileDown) await application.transact(1);
+    else if (what < 0.9) {
+      await application.transact(this.#random.integer(0, 4));
+      await application.checkpoint(this.#random.pick(checkpointModes));
+      await application.transact(this.#random.integer(0, 2));
+    } else await application.execute("VACUUM");
   }
 
   /** Everything at rest: the replica must hold exactly what the source holds. */
   async #cleanEnd(): Promise<void> {
-    {
-      await using application = await this.#startApplication();
-      await application.transact(this.#random.integer(0, 5));
-      await using replicator = this.#replication.start();
-      await application.transact(this.#random.integer(1, 5));
-      await this.#replication.untilReplicated(await application.transact(1));
-      // Closing checkpoints the WAL and deletes it, killing leaves everything as it is.
-      if (this.#checkpointsWhileDown && this.#random.chance(0.5)) await application.exit();
-      else await application.kill();
-      const { code } = await replicator.stop();
-      assert.equal(code, 0, `The replicator ended with ${code}: ${replicator.output}`);
-    }
+    const application = await this.#running();
+    await application.transact(this.#random.integer(0, 5));
+    await using replicator = this.#replication.start();
+    await this.#replication.untilReplicated(await application.transact(this.#random.integer(1, 5)));
+    // Closing checkpoints the WAL and deletes it, killing leaves everything as it is.
+    const closes = this.#options.checkpointsWhileDown && this.#random.chance(0.3);
+    if (closes) await application.exit();
+    if (closes || this.#random.chance(0.3)) await this.#killApplication();
+    const { code } = await replicator.stop();
+    assert.equal(code, 0, `The replicator ended with ${code}: ${replicator.output}`);
     await this.#replication.assertRestoreEqualsSource();
     this.#restorable = await this.#replication.restoredState();
   }
 
-  async #startApplication(): Promise<Application> {
-    return await this.#replication.application({
+  async #killApplication(): Promise<void> {
+    await this.#application?.[Symbol.asyncDispose]();
+    this.#application = null;
+  }
+
+  async #running(): Promise<Application> {
+    this.#application ??= await this.#replication.application({
       seed: this.#random.integer(1, 2 ** 31),
+      pageSize: this.#pageSize,
       cacheSize: 20,
-      autoCheckpoint: this.#checkpointsWhileDown ? this.#random.pick([0, 30, 1000]) : 0,
+      autoCheckpoint: this.#options.checkpointsWhileDown ? this.#random.pick([0, 0, 30, 1000]) : 0,
     });
+    return this.#application;
   }
 }
