@@ -192,8 +192,6 @@ export class Sync {
       header,
       walOffset: plan.offset,
       stretch,
-      selection: { kind: "changed", previousCommit: this.#resume?.commit ?? 0 },
-      image: undefined,
       signal,
     });
   }
@@ -216,8 +214,6 @@ export class Sync {
       header,
       walOffset: WAL_HEADER_SIZE,
       stretch,
-      selection: { kind: "changed", previousCommit: this.#resume?.commit ?? 0 },
-      image: undefined,
       signal,
     });
   }
@@ -255,8 +251,6 @@ export class Sync {
       header,
       walOffset: WAL_HEADER_SIZE,
       stretch,
-      selection: { kind: "changed", previousCommit: this.#resume?.commit ?? 0 },
-      image: undefined,
       intact: tailIntact,
       signal,
     });
@@ -277,7 +271,6 @@ export class Sync {
       header,
       walOffset: WAL_HEADER_SIZE,
       stretch: { ...stretch, commit, limited: false },
-      selection: { kind: "all" },
       image: reason,
       signal,
     });
@@ -288,8 +281,8 @@ export class Sync {
     readonly header: WALHeader;
     readonly walOffset: number;
     readonly stretch: WALStretch;
-    readonly selection: PageSelection;
-    readonly image: string | undefined;
+    /** Why every page is written; by default the changed ones are. */
+    readonly image?: string;
     /** Whether what was read is still what was verified, asked after the last read. */
     readonly intact?: () => boolean;
     readonly signal: AbortSignal | undefined;
@@ -310,12 +303,16 @@ export class Sync {
       walSalt1: header.salt1,
       walSalt2: header.salt2,
     });
+    const selection: PageSelection =
+      job.image === undefined
+        ? { kind: "changed", previousCommit: this.#resume?.commit ?? 0 }
+        : { kind: "all" };
     const temp = local.createTemp(txid);
     let written;
     let intact;
     try {
       const source = { database, wal: job.wal, pages: stretch.pages };
-      written = await writeLTXFile(temp, ltx, job.selection, source, job.signal);
+      written = await writeLTXFile(temp, ltx, selection, source, job.signal);
       intact = sameHeader(job.wal.header(), header) && (job.intact?.() ?? true);
     } catch (error) {
       local.discard(temp);
