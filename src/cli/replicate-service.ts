@@ -1,6 +1,6 @@
 /** The life of a `replicate` process: restore what is missing, open, run, final sync, exit code. */
 import { stat } from "node:fs/promises";
-import type { DatabaseConfig } from "../config/config.ts";
+import type { Config, DatabaseConfig } from "../config/config.ts";
 import { formatProblem } from "../config/config-error.ts";
 import { logEvents } from "../service/event-log.ts";
 import { formatError, type Logger } from "../service/logger.ts";
@@ -17,6 +17,7 @@ import {
 import type { ReplicateRequest } from "./commands/replicate.ts";
 import { UsageError } from "./errors.ts";
 import type { CommandIO } from "./io.ts";
+import { levelSettings, replicaLevelSettings } from "./level-settings.ts";
 import { createCommandLogger, logConfigWarnings } from "./logging.ts";
 import { openReplicas } from "./open-replicas.ts";
 import { restoreIfMissing } from "./restore-missing.ts";
@@ -49,7 +50,7 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
   await restoreIfMissing(config.databases, request.restoreMissing, io, logger, shutdown.stop);
   const databases: DatabaseOptions[] = [];
   for (const database of config.databases) {
-    databases.push(await createDatabase(database, clients, io, logger));
+    databases.push(await createDatabase(config, database, clients, io, logger));
   }
   await openClients(databases, logger, shutdown);
   using locks = new MetaLocks(databases, (path) =>
@@ -234,22 +235,19 @@ function refuseOrWarn({ config }: ReplicateRequest, logger: Logger): void {
 }
 
 async function createDatabase(
-  config: DatabaseConfig,
+  config: Config,
+  database: DatabaseConfig,
   clients: AsyncDisposableStack,
   io: CommandIO,
   logger: Logger,
 ): Promise<DatabaseOptions> {
-  const open = await openReplicas(config.replicas, clients, io, logger);
-  const replicas = open.map(
-    ({ replica: { name, syncIntervalMs, maxSyncLTXFiles, autoRecover }, client }) => ({
-      name,
-      client,
-      syncIntervalMs,
-      maxSyncLTXFiles,
-      autoRecover,
-    }),
-  );
-  return { ...config, replicas };
+  const open = await openReplicas(database.replicas, clients, io, logger);
+  const replicas = open.map(({ replica, client }) => {
+    const { name, syncIntervalMs, maxSyncLTXFiles, autoRecover } = replica;
+    const levels = replicaLevelSettings(replica);
+    return { name, client, syncIntervalMs, maxSyncLTXFiles, autoRecover, levels };
+  });
+  return { ...database, replicas, levels: levelSettings(config, database) };
 }
 
 /** A place that is misconfigured stops the start, as upstream; one that does not answer is tried again by its loop. */

@@ -367,11 +367,10 @@ test("parseConfig() never lets misspelt encryption lead to plain text", () => {
 test("parseConfig() lists what this version does not do", () => {
   const config = parse(`addr: ":9090"
 socket: {enabled: true}
-snapshot: {interval: 1h}
 levels: [{interval: 30s}]
 dbs:
   - path: a.db
-    replica: {path: /r, retention: 72h}
+    replica: {path: /r, retention: 72h, retention-check-interval: 1h}
   - dir: /d
     pattern: "*.db"
     replica: {path: /d}
@@ -380,11 +379,9 @@ dbs:
     config.notYet.map(({ key, line, refuse }) => `${key}:${line}:${refuse}`),
     [
       "addr:1:false",
-      "levels:4:false",
       "socket.enabled:2:false",
-      "snapshot.interval:3:false",
-      "dbs[/w/a.db].replica.retention:7:false",
-      "dbs[/d].dir:8:true",
+      "dbs[/w/a.db].replica.retention-check-interval:6:false",
+      "dbs[/d].dir:7:true",
     ],
   );
   assert.equal(config.databases[0]?.replicas[0]?.retentionMs, 259_200_000);

@@ -19,17 +19,7 @@ const ROWS: readonly Row[] = [
   { key: "mcp-addr", lacks: "serve MCP" },
   { key: "socket.enabled", lacks: "serve a control socket" },
   { key: "heartbeat-url", lacks: "send heartbeats" },
-  { key: "levels", lacks: "compact level-0 files into levels" },
-  { key: "snapshot.interval", lacks: "take snapshots by a schedule" },
-  { key: "snapshot.retention", lacks: "delete old snapshots" },
-  { key: "validation.interval", lacks: "validate levels" },
-  { key: "validation-interval", lacks: "validate replicas" },
-  { key: "l0-retention", lacks: "delete level-0 files" },
-  { key: "l0-retention-check-interval", lacks: "delete level-0 files" },
-  { key: "verify-compaction", lacks: "compact level-0 files into levels" },
-  { key: "retention", lacks: "delete old snapshots" },
-  { key: "retention-check-interval", lacks: "delete old snapshots" },
-  { key: "snapshot-interval", lacks: "take snapshots by a schedule" },
+  { key: "retention-check-interval", lacks: "check each replica's retention at a time of its own" },
   { key: "age.identities", lacks: "read encrypted backups" },
   {
     key: "age.recipients",
@@ -54,23 +44,7 @@ export function topNotYet(top: TopSection, block: Blocks): readonly NotYet[] {
   for (const key of ["addr", "mcp-addr", "heartbeat-url"] as const) {
     add(nonEmpty(values[key]) !== undefined, key, top.lineOf(key));
   }
-  add(values["verify-compaction"] === true, "verify-compaction", top.lineOf("verify-compaction"));
-  for (const key of [
-    "l0-retention",
-    "l0-retention-check-interval",
-    "validation-interval",
-  ] as const) {
-    add(values[key] !== undefined, key, top.lineOf(key));
-  }
-  const levels = top.child("levels");
-  add(levels !== undefined && levels.kind !== "null", "levels", top.lineOf("levels"));
   add(block.socket.values.enabled === true, "socket.enabled", block.socket.lineOf("enabled"));
-  for (const key of ["interval", "retention"] as const) {
-    const line = block.snapshot.lineOf(key);
-    add(block.snapshot.values[key] !== undefined, `snapshot.${key}`, line);
-  }
-  const validation = block.validation.values.interval ?? 0;
-  add(validation > 0, "validation.interval", block.validation.lineOf("interval"));
   for (const key of ["identities", "recipients"] as const) {
     add((block.age.values[key]?.length ?? 0) > 0, `age.${key}`, block.age.lineOf(key));
   }
@@ -87,19 +61,9 @@ export function databaseNotYet(entry: DatabaseEntry): readonly NotYet[] {
   add(nonEmpty(values.dir) !== undefined, "dir", "dir", entry.section.lineOf("dir"));
   const url = nonEmpty(values["heartbeat-url"]);
   add(url !== undefined, "heartbeat-url", "heartbeat-url", entry.section.lineOf("heartbeat-url"));
-  for (const key of ["interval", "retention"] as const) {
-    const where = `snapshot.${key}`;
-    add(entry.snapshot.values[key] !== undefined, where, where, entry.snapshot.lineOf(key));
-  }
   for (const { section, age, label } of entry.replicas) {
-    for (const key of [
-      "retention",
-      "retention-check-interval",
-      "snapshot-interval",
-      "validation-interval",
-    ] as const) {
-      add(section.values[key] !== undefined, key, `${label}.${key}`, section.lineOf(key));
-    }
+    const checks = "retention-check-interval";
+    add(section.values[checks] !== undefined, checks, `${label}.${checks}`, section.lineOf(checks));
     for (const key of ["identities", "recipients"] as const) {
       const wanted = (age.values[key]?.length ?? 0) > 0;
       add(wanted, `age.${key}`, `${label}.age.${key}`, age.lineOf(key));
