@@ -190,27 +190,24 @@ export function checkLevel(
     if (kind === "continues") continue;
     const isBridged =
       kind === "gap" &&
-      snapshots.some(
-        ({ minTXID, maxTXID }) => minTXID === 1n && maxTXID + 1n >= after.minTXID,
-      );
+      snapshots.some(({ minTXID, maxTXID }) => minTXID === 1n && maxTXID + 1n >= after.minTXID);
     problems.push({ kind, before, after, isBridged, message: describe(kind, before, after) });
   }
   return problems;
 }
 
-function relationOf(
-  before: LTXFileInfo,
-  after: LTXFileInfo,
-): LevelProblem["kind"] | "continues" {
+function relationOf(before: LTXFileInfo, after: LTXFileInfo): LevelProblem["kind"] | "continues" {
   if (compareLTXFiles(before, after) >= 0) return "unsorted";
   if (after.minTXID === before.maxTXID + 1n) return "continues";
   return after.minTXID > before.maxTXID ? "gap" : "overlap";
 }
 
 function describe(kind: LevelProblem["kind"], before: LTXFileInfo, after: LTXFileInfo): string {
-  const range = (file: LTXFileInfo): string =>
-    `${formatTXID(file.minTXID)}-${formatTXID(file.maxTXID)}`;
   const between = `${range(before)} and ${range(after)} of level ${after.level}`;
   if (kind === "gap") return `TXID gap between ${between}`;
   return kind === "overlap" ? `TXID overlap of ${between}` : `Files are not in order: ${between}`;
+}
+
+function range(file: LTXFileInfo): string {
+  return `${formatTXID(file.minTXID)}-${formatTXID(file.maxTXID)}`;
 }

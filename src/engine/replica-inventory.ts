@@ -79,10 +79,10 @@ export class ReplicaInventory {
     this.#arrivals = [];
     try {
       const listing = await listReplica(client, signal);
-      this.#levels = listing.map((files) => [...files]);
+      this.#levels = listing.map((files) => files.slice());
       for (const file of this.#arrivals) insert(this.#levels[file.level], file);
       this.#known = true;
-      const whole = this.#levels.map((files) => [...files]);
+      const whole = this.#levels.map((files) => files.slice());
       return whole;
     } finally {
       this.#arrivals = undefined;

@@ -70,7 +70,12 @@ class Scene implements AsyncDisposable {
       client: this.#options.wrap?.(this.client) ?? this.client,
       clock,
       emit,
-      source: { databasePath: "/app.db", local, onImageNeeded: () => {}, onLocalHistoryBroken: () => false },
+      source: {
+        databasePath: "/app.db",
+        local,
+        onImageNeeded: () => {},
+        onLocalHistoryBroken: () => false,
+      },
       syncIntervalMs: SECOND,
       onStored: (file) => this.levels.stored(file),
     });
@@ -82,11 +87,24 @@ class Scene implements AsyncDisposable {
         open: async () => {
           const txid = local.newestTXID;
           const pages = new Map([1, 2, 3, 4].map((pgno) => [pgno, Number(txid % 200n)]));
-          const { header, bytes } = sampleLTX({ minTXID: 1n, maxTXID: txid, commit: 4, pages, timestampMs: clock.now() });
+          const { header, bytes } = sampleLTX({
+            minTXID: 1n,
+            maxTXID: txid,
+            commit: 4,
+            pages,
+            timestampMs: clock.now(),
+          });
           const chunks = async function* (): AsyncGenerator<Uint8Array, void> {
             yield bytes;
           };
-          return { txid, header, sizeHintBytes: bytes.length, heldWALBytes: 0, chunks, [Symbol.dispose]: () => {} };
+          return {
+            txid,
+            header,
+            sizeHintBytes: bytes.length,
+            heldWALBytes: 0,
+            chunks,
+            [Symbol.dispose]: () => {},
+          };
         },
       },
       settings: { ...DEFAULT_LEVEL_SETTINGS, snapshotIntervalMs: 0, ...this.#options.settings },
@@ -100,7 +118,10 @@ class Scene implements AsyncDisposable {
   async write(txid: TXID, pageSize = 512): Promise<void> {
     for (let next = this.local.newestTXID + 1n; next <= txid; next++) {
       const fields = { timestampMs: this.clock.now(), pageSize };
-      publish(this.local, next === 1n || pageSize !== 512 ? image(next, fields) : increment(next, fields));
+      publish(
+        this.local,
+        next === 1n || pageSize !== 512 ? image(next, fields) : increment(next, fields),
+      );
     }
     await this.replica.flush(this.signal);
   }
@@ -112,12 +133,15 @@ class Scene implements AsyncDisposable {
   /** Names at a level: "1-4 5-5". */
   async names(level: number): Promise<string> {
     const names: string[] = [];
-    for await (const { minTXID, maxTXID } of this.client.inner.list(level)) names.push(`${minTXID}-${maxTXID}`);
+    for await (const { minTXID, maxTXID } of this.client.inner.list(level))
+      names.push(`${minTXID}-${maxTXID}`);
     return names.join(" ");
   }
 
   bytes(level: number, minTXID: TXID, maxTXID: TXID): Uint8Array {
-    const bytes = this.client.inner.objects.get(`ltx/${level}/${formatLTXName(minTXID, maxTXID)}`)?.bytes;
+    const bytes = this.client.inner.objects.get(
+      `ltx/${level}/${formatLTXName(minTXID, maxTXID)}`,
+    )?.bytes;
     assert.ok(bytes, `${level}/${minTXID}-${maxTXID}`);
     return bytes;
   }
@@ -132,7 +156,9 @@ class Scene implements AsyncDisposable {
   }
 
   types(): string[] {
-    return this.events.map(({ type }) => type).filter((type) => !/^replica-|^ltx-uploaded/.test(type));
+    return this.events
+      .map(({ type }) => type)
+      .filter((type) => !/^replica-|^ltx-uploaded/.test(type));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -164,7 +190,11 @@ test("CP1, CP5: levels are made of each other at their times; a restart does not
   await scene.write(7n);
   await scene.start();
   await scene.maintain();
-  assert.equal(await scene.names(1), "1-3 4-5 6-6", "level 1 has been made since the last multiple");
+  assert.equal(
+    await scene.names(1),
+    "1-3 4-5 6-6",
+    "level 1 has been made since the last multiple",
+  );
   await clock.advance(5 * MINUTE);
   await scene.maintain();
   assert.equal(await scene.names(1), "1-3 4-5 6-6 7-7");
@@ -237,7 +267,9 @@ test("CP2: a lost acknowledgement that a late listing hides is found by making t
   await scene.clock.advance(30 * SECOND);
   await scene.maintain();
   assert.equal(await scene.names(1), "1-3 4-5");
-  const methods = scene.events.flatMap((event) => (event.type === "compacted" ? [event.method] : []));
+  const methods = scene.events.flatMap((event) =>
+    event.type === "compacted" ? [event.method] : [],
+  );
   assert.equal(methods[0], "present");
 });
 
@@ -263,7 +295,10 @@ test("CP3: a source that breaks in mid-read goes on at its offset", async () => 
   scene.fate = (operation) => (operation === "read" && broken++ < 2 ? "break" : "ok");
   await scene.maintain();
   assert.equal(await scene.names(2), "1-4 5-8");
-  assert.ok(offsets.some((offset) => offset > 0), `offsets: ${offsets.join(" ")}`);
+  assert.ok(
+    offsets.some((offset) => offset > 0),
+    `offsets: ${offsets.join(" ")}`,
+  );
 });
 
 test("CP4: level 0 is read from the local folder, not from the store, once this process has sent it", async () => {
@@ -330,7 +365,9 @@ test("a damaged file is named once, left out and got around", async () => {
   verifyLTX([scene.bytes(2, 3n, 6n)]);
   const damaged = scene.events.filter((event) => event.type === "ltx-damaged");
   assert.equal(damaged.length, 1);
-  assert.ok(damaged[0]?.type === "ltx-damaged" && damaged[0].level === 1 && damaged[0].minTXID === 3n);
+  assert.ok(
+    damaged[0]?.type === "ltx-damaged" && damaged[0].level === 1 && damaged[0].minTXID === 3n,
+  );
 });
 
 test("levels never merge across a change of the page size", async () => {
@@ -339,7 +376,11 @@ test("levels never merge across a change of the page size", async () => {
   await scene.maintain();
   await scene.write(4n);
   await scene.write(6n, 1024);
-  assert.equal(await scene.names(9), "1-5", "the uploads take a snapshot where the new chain starts");
+  assert.equal(
+    await scene.names(9),
+    "1-5",
+    "the uploads take a snapshot where the new chain starts",
+  );
   await scene.clock.advance(30 * SECOND);
   await scene.maintain();
   assert.equal(await scene.names(1), "1-3 4-4 5-6");
@@ -350,9 +391,16 @@ test("levels never merge across a change of the page size", async () => {
 
 test("the first copy of a database travels once where the store can copy", async () => {
   const mib = new Map(Array.from({ length: 3_000 }, (_, index) => [index + 1, index % 250]));
-  await using scene = await Scene.open({ canCopy: true, settings: { snapshotIntervalMs: 60 * MINUTE } });
-  publish(scene.local, sampleLTX({ maxTXID: 1n, commit: 3_000, pages: mib, timestampMs: scene.clock.now() }));
-  for (const txid of [2n, 3n, 4n]) publish(scene.local, increment(txid, { commit: 3_000, timestampMs: scene.clock.now() }));
+  await using scene = await Scene.open({
+    canCopy: true,
+    settings: { snapshotIntervalMs: 60 * MINUTE },
+  });
+  publish(
+    scene.local,
+    sampleLTX({ maxTXID: 1n, commit: 3_000, pages: mib, timestampMs: scene.clock.now() }),
+  );
+  for (const txid of [2n, 3n, 4n])
+    publish(scene.local, increment(txid, { commit: 3_000, timestampMs: scene.clock.now() }));
   await scene.replica.flush(scene.signal);
   const sent = scene.client.counts.write;
   await scene.maintain();
@@ -365,7 +413,13 @@ test("the first copy of a database travels once where the store can copy", async
 });
 
 test("CP10: with retention disabled nothing is deleted in the store", async () => {
-  await using scene = await Scene.open({ settings: { retentionEnabled: false, snapshotIntervalMs: 5 * MINUTE, snapshotRetentionMs: MINUTE } });
+  await using scene = await Scene.open({
+    settings: {
+      retentionEnabled: false,
+      snapshotIntervalMs: 5 * MINUTE,
+      snapshotRetentionMs: MINUTE,
+    },
+  });
   for (let txid = 2n; txid < 12n; txid += 2n) {
     await scene.write(txid);
     await scene.maintain();
@@ -378,7 +432,9 @@ test("CP10: with retention disabled nothing is deleted in the store", async () =
 });
 
 test("a store that says it deleted and did not is noticed, and not asked again and again", async () => {
-  await using scene = await Scene.open({ settings: { snapshotIntervalMs: 10 * MINUTE, snapshotRetentionMs: MINUTE } });
+  await using scene = await Scene.open({
+    settings: { snapshotIntervalMs: 10 * MINUTE, snapshotRetentionMs: MINUTE },
+  });
   const remove = scene.client.inner.delete.bind(scene.client.inner);
   scene.client.inner.delete = async () => {};
   for (let txid = 2n; txid <= 20n; txid++) {
@@ -391,7 +447,10 @@ test("a store that says it deleted and did not is noticed, and not asked again a
   }
   const ignored = scene.events.filter((event) => event.type === "deletion-ignored");
   assert.ok(ignored.length >= 1 && ignored.length <= 8, `${ignored.length} times told`);
-  assert.ok(scene.client.counts.delete < 30, `${scene.client.counts.delete} deletions in three hours`);
+  assert.ok(
+    scene.client.counts.delete < 30,
+    `${scene.client.counts.delete} deletions in three hours`,
+  );
   scene.client.inner.delete = remove;
   await scene.clock.advance(25 * 60 * MINUTE);
   for (let i = 0; i < 10; i++) {

@@ -274,7 +274,12 @@ export class ReplicaLevels {
     const [first] = files;
     if (files.length === 1 && first !== undefined && this.#canCopy) {
       const { minTXID, maxTXID } = first;
-      const copied = await copyWithinStore(this.#client, first, { level, minTXID, maxTXID }, signal);
+      const copied = await copyWithinStore(
+        this.#client,
+        first,
+        { level, minTXID, maxTXID },
+        signal,
+      );
       if (copied !== undefined) return copied;
       this.#canCopy = false;
     }
@@ -462,7 +467,8 @@ export class ReplicaLevels {
   #levelWaitMs(level: number): number {
     const { replica, settings } = this.#options;
     const intervalMs = settings.levelIntervalsMs[level - 1] ?? 0;
-    const newest = level === 1 ? replica.position : (this.#inventory.newest(level - 1)?.maxTXID ?? 0n);
+    const newest =
+      level === 1 ? replica.position : (this.#inventory.newest(level - 1)?.maxTXID ?? 0n);
     if (newest <= this.#inventory.reached(level)) return Number.POSITIVE_INFINITY;
     const made = this.#inventory.newest(level)?.createdAt.getTime();
     return this.#waitMs(`level ${level}`, intervalMs, made);
@@ -491,7 +497,9 @@ export class ReplicaLevels {
 
   #auditWaitMs(): number {
     const { settings, clock } = this.#options;
-    const intervals = [settings.auditIntervalMs, settings.validationIntervalMs].filter((ms) => ms > 0);
+    const intervals = [settings.auditIntervalMs, settings.validationIntervalMs].filter(
+      (ms) => ms > 0,
+    );
     if (this.#condemned.size > 0) intervals.push(this.#graceMs());
     const interval = Math.min(Number.POSITIVE_INFINITY, ...intervals);
     const dueMs = this.#auditedAt + interval - clock.monotonic();
@@ -578,7 +586,8 @@ function* batches(files: readonly LTXFileInfo[]): Generator<readonly LTXFileInfo
   for (let start = 0; start < files.length;) {
     const level = files[start]?.level;
     let end = start;
-    while (end < files.length && end - start < MAX_DELETE_FILES && files[end]?.level === level) end++;
+    while (end < files.length && end - start < MAX_DELETE_FILES && files[end]?.level === level)
+      end++;
     yield files.slice(start, end);
     start = end;
   }

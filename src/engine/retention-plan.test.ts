@@ -26,7 +26,9 @@ function file(text: string): LTXFileInfo {
 }
 
 function names(files: readonly LTXFileInfo[]): string[] {
-  return files.map(({ minTXID, maxTXID }) => (minTXID === maxTXID ? `${minTXID}` : `${minTXID}-${maxTXID}`));
+  return files.map(({ minTXID, maxTXID }) =>
+    minTXID === maxTXID ? `${minTXID}` : `${minTXID}-${maxTXID}`,
+  );
 }
 
 test("CP9: planSnapshotRetention() keeps the newest and what is young; the floor is the end of the last that goes", () => {
@@ -37,7 +39,12 @@ test("CP9: planSnapshotRetention() keeps the newest and what is young; the floor
     ["all young", ["9/1-5@950", "9/1-9@960"], [], 0n],
     ["exactly at the limit stays", ["9/1-5@900", "9/1-9@960"], [], 0n],
     ["several old", ["9/1-5@0", "9/1-7@100", "9/1-9@950"], ["1-5", "1-7"], 7n],
-    ["a clock that jumped: only from the oldest on", ["9/1-5@950", "9/1-7@100", "9/1-9@960"], [], 0n],
+    [
+      "a clock that jumped: only from the oldest on",
+      ["9/1-5@950", "9/1-7@100", "9/1-9@960"],
+      [],
+      0n,
+    ],
     ["unsorted listing", ["9/1-9@950", "9/1-5@0"], ["1-5"], 5n],
   ];
   for (const [name, files, expired, floor] of cases) {
@@ -56,7 +63,8 @@ test("CP7: planLevelRetention() takes what ends below the floor, never the newes
     [7n, ["1-3", "4-6"]],
     [100n, ["1-3", "4-6"]],
   ];
-  for (const [floor, expected] of cases) assert.deepEqual(names(planLevelRetention(level, floor)), expected, String(floor));
+  for (const [floor, expected] of cases)
+    assert.deepEqual(names(planLevelRetention(level, floor)), expected, String(floor));
   assert.deepEqual(planLevelRetention([], 5n), []);
 });
 
@@ -88,7 +96,11 @@ test("coveredBy() believes in level 1, and in snapshots where level 1 goes on be
     ["a hole", ["1/1-2", "1/6-7"], [], ["1", "2", "6"]],
   ];
   for (const [name, compacted, snapshots, expected] of cases)
-    assert.deepEqual(names(coveredBy(files, compacted.map(file), snapshots.map(file))), expected, name);
+    assert.deepEqual(
+      names(coveredBy(files, compacted.map(file), snapshots.map(file))),
+      expected,
+      name,
+    );
 });
 
 test("planLocalTrim() keeps what any replica needs, some files before it, and what is young", () => {

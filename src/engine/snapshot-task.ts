@@ -95,7 +95,9 @@ export class SnapshotTask {
     const header = await readRemoteHeader(replica.client, to, signal);
     const isSame = header.commit === view.header.commit && header.pageSize === view.header.pageSize;
     if (theirs === undefined || !isSame)
-      throw new Error(`Cannot take a snapshot of TXID ${view.txid}: another one stands in its place`);
+      throw new Error(
+        `Cannot take a snapshot of TXID ${view.txid}: another one stands in its place`,
+      );
     this.#written(theirs, startedAt, "database");
     return theirs;
   }

@@ -98,7 +98,11 @@ export class DatabaseView implements SnapshotView {
     if (!isCopied || walHeader === null || !isGeneration(walHeader, resume.mark)) return null;
     const length = resume.offset - WAL_HEADER_SIZE;
     const { salt1, salt2, checksum1, checksum2 } = walHeader;
-    const start = { header: walHeader, offset: WAL_HEADER_SIZE, mark: { salt1, salt2, checksum1, checksum2 } };
+    const start = {
+      header: walHeader,
+      offset: WAL_HEADER_SIZE,
+      mark: { salt1, salt2, checksum1, checksum2 },
+    };
     const stretch = length === 0 ? null : await wal.scan(start, length);
     if (stretch !== null && stretch.endOffset !== resume.offset) return null;
     const frameSize = WAL_FRAME_HEADER_SIZE + opened.pageSize;
@@ -179,7 +183,9 @@ export class DatabaseView implements SnapshotView {
   /** Descriptors are numbers that may be given to another file once closed. */
   #requireOpen(): void {
     if (this.#isClosed)
-      throw new Error(`Cannot read the snapshot of "${this.#opened.path}": the database was closed`);
+      throw new Error(
+        `Cannot read the snapshot of "${this.#opened.path}": the database was closed`,
+      );
     if (!this.#reader.inTransaction)
       throw new Error(`Cannot read the snapshot of "${this.#opened.path}": its read lock was lost`);
   }

@@ -76,15 +76,13 @@ export class DatabaseUpkeep {
 
   /** Sees every event of the replicas: some are a reason to look what is due. */
   observe(event: EngineEvent): void {
-    switch (event.type) {
-      case "replica-opened":
-      case "replica-synced":
-      case "replica-recovered":
-        this.#kept.get(event.replica)?.loop.notify();
-        this.#trim.notify();
-        return;
-      default:
-    }
+    const isNews =
+      event.type === "replica-opened" ||
+      event.type === "replica-synced" ||
+      event.type === "replica-recovered";
+    if (!isNews) return;
+    this.#kept.get(event.replica)?.loop.notify();
+    this.#trim.notify();
   }
 
   /** Works until aborted; resolves then. */

@@ -4,7 +4,16 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { array, asyncProperty, assert as check, constant, constantFrom, integer, oneof, record } from "fast-check";
+import {
+  array,
+  asyncProperty,
+  assert as check,
+  constant,
+  constantFrom,
+  integer,
+  oneof,
+  record,
+} from "fast-check";
 import type { Arbitrary } from "fast-check";
 import { FaultyClient } from "../../test/harness/faulty-client.ts";
 import type { Fault, FaultyOperation } from "../../test/harness/faulty-client.ts";
@@ -109,7 +118,11 @@ class World implements AsyncDisposable {
     const { clock, local } = this;
     const emit = (event: EngineEvent): void => {
       this.events.push(event);
-      if (event.type === "replica-opened" || event.type === "replica-synced" || event.type === "replica-recovered") {
+      if (
+        event.type === "replica-opened" ||
+        event.type === "replica-synced" ||
+        event.type === "replica-recovered"
+      ) {
         this.#loop.notify();
         this.#trim.notify();
       }
@@ -152,7 +165,11 @@ class World implements AsyncDisposable {
     this.#trim = new LocalTrimLoop(trim, clock);
     this.#stop = new AbortController();
     const { signal } = this.#stop;
-    this.#running = Promise.all([this.replica.run(signal), this.#loop.run(signal), this.#trim.run(signal)]);
+    this.#running = Promise.all([
+      this.replica.run(signal),
+      this.#loop.run(signal),
+      this.#trim.run(signal),
+    ]);
   }
 
   async restart(): Promise<void> {
@@ -173,7 +190,18 @@ class World implements AsyncDisposable {
     const txid = this.local.reservedTXID + 1n;
     const pages = new Map(pgnos.map((pgno) => [pgno, after[pgno - 1] ?? 0]));
     const timestampMs = this.clock.now();
-    publish(this.local, sampleLTX({ maxTXID: txid, commit: size, pages, pageSize: PAGE_SIZE, timestampMs, walOffset: 32, walSize: Number(txid) * 536 }));
+    publish(
+      this.local,
+      sampleLTX({
+        maxTXID: txid,
+        commit: size,
+        pages,
+        pageSize: PAGE_SIZE,
+        timestampMs,
+        walOffset: 32,
+        walSize: Number(txid) * 536,
+      }),
+    );
     this.#state = after;
     this.states.set(txid, after);
     this.times.set(txid, timestampMs);
@@ -183,7 +211,9 @@ class World implements AsyncDisposable {
 
   /** Somebody else, or a lifecycle rule, deletes a file of a level that others cover. */
   lose(level: number, pick: number): void {
-    const names = [...this.client.inner.objects.keys()].filter((key) => key.startsWith(`ltx/${level}/`));
+    const names = [...this.client.inner.objects.keys()].filter((key) =>
+      key.startsWith(`ltx/${level}/`),
+    );
     const name = names[pick % Math.max(1, names.length)];
     if (name === undefined) return;
     this.hostile = true;
@@ -192,7 +222,7 @@ class World implements AsyncDisposable {
 
   async files(): Promise<LTXFileInfo[][]> {
     const listing = await listReplica(this.client.inner, new AbortController().signal);
-    return listing.map((files) => [...files]);
+    return listing.map((files) => files.slice());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -206,7 +236,14 @@ class World implements AsyncDisposable {
     if (txid === 0n) return null;
     const state = this.#state;
     const pages = new Map(state.map((fill, index) => [index + 1, fill]));
-    const sample = sampleLTX({ minTXID: 1n, maxTXID: txid, commit: state.length, pages, pageSize: PAGE_SIZE, timestampMs: this.clock.now() });
+    const sample = sampleLTX({
+      minTXID: 1n,
+      maxTXID: txid,
+      commit: state.length,
+      pages,
+      pageSize: PAGE_SIZE,
+      timestampMs: this.clock.now(),
+    });
     return {
       txid,
       header: sample.header,
@@ -243,7 +280,8 @@ function apply(world: World, files: readonly LTXFileInfo[]): number[] {
     const decoder = new LTXDecoder();
     decoder.push(bytes);
     for (let batch = decoder.read(); batch !== null; batch = decoder.read())
-      for (let i = 0; i < batch.count; i++) pages[(batch.pgnos[i] ?? 0) - 1] = batch.pages[i * PAGE_SIZE] ?? 0;
+      for (let i = 0; i < batch.count; i++)
+        pages[(batch.pgnos[i] ?? 0) - 1] = batch.pages[i * PAGE_SIZE] ?? 0;
     pages = pages.slice(0, decoder.end().header.commit);
   }
   return pages;
@@ -258,17 +296,24 @@ async function checkPromises(world: World): Promise<void> {
   if (files.length === 0) return;
   const latest = planRestore(files, { kind: "latest" });
   assert.ok(latest.kind === "restore", latest.kind === "refused" ? latest.message : "");
-  assert.ok(latest.reached.txid >= position, `restores end at ${latest.reached.txid}, ${position} was promised`);
+  assert.ok(
+    latest.reached.txid >= position,
+    `restores end at ${latest.reached.txid}, ${position} was promised`,
+  );
   const snapshots = listing[9] ?? [];
   const oldest = snapshots[0]?.maxTXID ?? 0n;
   const ends = new Set(files.map((file) => file.maxTXID));
   // What is younger than the retention of level 0 can be restored to the transaction.
   const now = world.clock.now();
-  for (const [txid, at] of world.times) if (txid <= position && now - at < settings.l0RetentionMs) ends.add(txid);
+  for (const [txid, at] of world.times)
+    if (txid <= position && now - at < settings.l0RetentionMs) ends.add(txid);
   for (const txid of ends) {
     if (txid < oldest) continue;
     const plan = planRestore(files, { kind: "txid", txid });
-    assert.ok(plan.kind === "restore", `TXID ${txid}: ${plan.kind === "refused" ? plan.message : ""}`);
+    assert.ok(
+      plan.kind === "restore",
+      `TXID ${txid}: ${plan.kind === "refused" ? plan.message : ""}`,
+    );
     assert.deepEqual(apply(world, plan.files), world.states.get(txid), `state at ${txid}`);
   }
   for (let level = 0; level <= 3; level++)
@@ -287,18 +332,34 @@ async function checkAtRest(world: World): Promise<void> {
     assert.equal(listing[0]?.length, 1, "level 0 is empty but for its newest file");
     assert.ok(local.newestTXID - local.oldestTXID < 6n, "local files are trimmed");
     const output = scratch.path(`restored-${local.newestTXID}.db`);
-    await restore(client.inner, { target: { kind: "latest" }, outputPath: output, parallelism: 4, integrityCheck: "none", force: true });
+    await restore(client.inner, {
+      target: { kind: "latest" },
+      outputPath: output,
+      parallelism: 4,
+      integrityCheck: "none",
+      force: true,
+    });
     const bytes = readFileSync(output);
-    const pages = Array.from({ length: bytes.length / PAGE_SIZE }, (_, index) => bytes[index * PAGE_SIZE + 100]);
+    const pages = Array.from(
+      { length: bytes.length / PAGE_SIZE },
+      (_, index) => bytes[index * PAGE_SIZE + 100],
+    );
     assert.deepEqual(pages, world.states.get(local.newestTXID));
   }
   const before = client.total;
   await world.clock.advance(3 * HOUR);
   const audits = (client.total - before) / 10;
-  assert.ok(Number.isInteger(audits) && audits <= 4, `idle costs the audits only: ${client.total - before} requests`);
+  assert.ok(
+    Number.isInteger(audits) && audits <= 4,
+    `idle costs the audits only: ${client.total - before} requests`,
+  );
 }
 
-async function simulate(steps: readonly Step[], fates: readonly Fault[], options: Options): Promise<World> {
+async function simulate(
+  steps: readonly Step[],
+  fates: readonly Fault[],
+  options: Options,
+): Promise<World> {
   await using world = new World(options, fates);
   const { clock } = world;
   await clock.settle();
@@ -343,18 +404,57 @@ async function simulate(steps: readonly Step[], fates: readonly Fault[], options
 }
 
 const step: Arbitrary<Step> = oneof(
-  { weight: 8, arbitrary: record({ kind: constant("commit" as const), files: integer({ min: 1, max: 12 }), gapMs: constantFrom(0, 100, 1_000, 20_000) }) },
-  { weight: 6, arbitrary: record({ kind: constant("wait" as const), ms: constantFrom(100, SECOND, 31 * SECOND, 6 * MINUTE, HOUR, 7 * HOUR) }) },
+  {
+    weight: 8,
+    arbitrary: record({
+      kind: constant("commit" as const),
+      files: integer({ min: 1, max: 12 }),
+      gapMs: constantFrom(0, 100, 1_000, 20_000),
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: record({
+      kind: constant("wait" as const),
+      ms: constantFrom(100, SECOND, 31 * SECOND, 6 * MINUTE, HOUR, 7 * HOUR),
+    }),
+  },
   { weight: 1, arbitrary: record({ kind: constant("image" as const) }) },
   { weight: 2, arbitrary: record({ kind: constant("restart" as const) }) },
 );
 const hostileStep: Arbitrary<Step> = oneof(
   { weight: 3, arbitrary: step },
-  { weight: 3, arbitrary: record({ kind: constant("wait" as const), ms: constantFrom(31 * SECOND, 2 * MINUTE) }) },
-  { weight: 2, arbitrary: record({ kind: constant("lose" as const), level: constantFrom(1, 1, 1, 2), pick: integer({ min: 0, max: 20 }) }) },
+  {
+    weight: 3,
+    arbitrary: record({
+      kind: constant("wait" as const),
+      ms: constantFrom(31 * SECOND, 2 * MINUTE),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: record({
+      kind: constant("lose" as const),
+      level: constantFrom(1, 1, 1, 2),
+      pick: integer({ min: 0, max: 20 }),
+    }),
+  },
 );
-const fault: Arbitrary<Fault> = constantFrom("ok", "ok", "ok", "ok", "fail", "fail-after", "slow", "slow-after", "break");
-const options: Arbitrary<Options> = record({ canCopy: constantFrom(true, false), conditional: constantFrom(true, true, false) });
+const fault: Arbitrary<Fault> = constantFrom(
+  "ok",
+  "ok",
+  "ok",
+  "ok",
+  "fail",
+  "fail-after",
+  "slow",
+  "slow-after",
+  "break",
+);
+const options: Arbitrary<Options> = record({
+  canCopy: constantFrom(true, false),
+  conditional: constantFrom(true, true, false),
+});
 
 const runs = process.env["SIMULATION_RUNS"];
 const parameters = {
@@ -381,7 +481,10 @@ test("every promised TXID is restorable and equal, levels are whole, local disk 
     },
   );
   await check(property, parameters);
-  assert.ok(compacted > 100 && deleted > 50 && snapshots > 30 && failures > 20, `the workload must meet everything: ${compacted} compactions, ${deleted} deletions, ${snapshots} snapshots, ${failures} failures`);
+  assert.ok(
+    compacted > 100 && deleted > 50 && snapshots > 30 && failures > 20,
+    `the workload must meet everything: ${compacted} compactions, ${deleted} deletions, ${snapshots} snapshots, ${failures} failures`,
+  );
 });
 
 test("CP13: files that others delete are found missing and got around: in the end everything is restorable again", async () => {

@@ -15,7 +15,11 @@ const often = { minFrames: 20, intervalMs: 0, reportFrames: 0 };
 const never = { minFrames: 1_000_000, intervalMs: 0, reportFrames: 0 };
 const signal = new AbortController().signal;
 
-async function create(application: Application, workspace: Workspace, pageSize = 4096): Promise<void> {
+async function create(
+  application: Application,
+  workspace: Workspace,
+  pageSize = 4096,
+): Promise<void> {
   await application.ask({ kind: "create", path: workspace.path, pageSize, autoVacuum: 0 });
   await application.sql("PRAGMA wal_autocheckpoint = 0");
   // A checkpoint that has to wait for the pin is as good as one that gives up.
@@ -23,7 +27,10 @@ async function create(application: Application, workspace: Workspace, pageSize =
 }
 
 /** Reads a snapshot to its end; `between` runs after each chunk. */
-async function read(view: SnapshotView, between: () => Promise<unknown> = async () => {}): Promise<Buffer> {
+async function read(
+  view: SnapshotView,
+  between: () => Promise<unknown> = async () => {},
+): Promise<Buffer> {
   const decoder = new LTXDecoder();
   const { commit, pageSize } = view.header;
   const image = Buffer.alloc(commit * pageSize);
@@ -31,7 +38,10 @@ async function read(view: SnapshotView, between: () => Promise<unknown> = async 
     decoder.push(chunk);
     for (let batch = decoder.read(); batch !== null; batch = decoder.read())
       for (let i = 0; i < batch.count; i++)
-        image.set(batch.pages.subarray(i * pageSize, (i + 1) * pageSize), ((batch.pgnos[i] ?? 0) - 1) * pageSize);
+        image.set(
+          batch.pages.subarray(i * pageSize, (i + 1) * pageSize),
+          ((batch.pgnos[i] ?? 0) - 1) * pageSize,
+        );
     await between();
   }
   assert.deepEqual(decoder.end().header, view.header);
@@ -43,6 +53,10 @@ function assertSame(actual: Buffer, expected: Buffer, message: string): void {
   for (let offset = 0; offset < actual.length; offset += 512)
     if (!actual.subarray(offset, offset + 512).equals(expected.subarray(offset, offset + 512)))
       assert.fail(`${message}: differs at ${offset}`);
+}
+
+function descriptors(): number {
+  return readdirSync("/proc/self/fd").length;
 }
 
 async function openView(engine: Engine): Promise<SnapshotView> {
@@ -136,7 +150,6 @@ test("SN4: a view that is left early gives everything back at once", async () =>
   await application.sql(insert(2_000));
   await using engine = new Engine(workspace, replica, { checkpoint: often });
   await engine.database.tick();
-  const descriptors = (): number => readdirSync("/proc/self/fd").length;
   const leaveEarly = async (): Promise<number> => {
     using view = await openView(engine);
     for await (const _chunk of view.chunks(signal)) break;
@@ -150,7 +163,10 @@ test("SN4: a view that is left early gives everything back at once", async () =>
   await engine.database.tick();
   await engine.database.tick();
   const last = engine.events.findLast((event) => event.type === "checkpointed");
-  assert.ok(last?.type === "checkpointed" && last.walFrames === last.backfilledFrames, "the WAL is pinned");
+  assert.ok(
+    last?.type === "checkpointed" && last.walFrames === last.backfilledFrames,
+    "the WAL is pinned",
+  );
 });
 
 test("a view of a database that is closed fails instead of reading another file", async () => {
@@ -177,7 +193,8 @@ test("SN7: a view needs no disk", async () => {
   await using engine = new Engine(workspace, new ReplicaImage(), { checkpoint: often });
   await engine.database.tick();
   using view = await openView(engine);
-  const files = (): string[] => readdirSync(workspace.folder, { recursive: true }).map(String).toSorted();
+  const files = (): string[] =>
+    readdirSync(workspace.folder, { recursive: true }).map(String).toSorted();
   const before = files();
   await read(view, async () => assert.deepEqual(files(), before));
 });

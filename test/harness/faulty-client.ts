@@ -1,5 +1,6 @@
 /** A replica in memory on which every operation may fail, be late, or take effect although it failed; it counts and watches. */
 import assert from "node:assert/strict";
+import { formatLTXName, levelFolder } from "../../src/formats/ltx/layout.ts";
 import type { MemoryReplicaClient } from "../../src/storage/memory.ts";
 import type {
   CopyOptions,
@@ -30,7 +31,13 @@ export class FaultyClient implements ReplicaClient {
   readonly type: string = "faulty";
   readonly description: string;
   readonly attributes: Readonly<Record<string, string>> = {};
-  readonly counts: Record<FaultyOperation, number> = { list: 0, read: 0, write: 0, copy: 0, delete: 0 };
+  readonly counts: Record<FaultyOperation, number> = {
+    list: 0,
+    read: 0,
+    write: 0,
+    copy: 0,
+    delete: 0,
+  };
   /** Names that were deleted: none of them may come back with another content. */
   readonly deleted: Map<string, Uint8Array> = new Map();
   copy?: NonNullable<ReplicaClient["copy"]>;
@@ -121,7 +128,10 @@ export class FaultyClient implements ReplicaClient {
     const now = this.inner.objects.get(keyOf(file))?.bytes;
     for (const earlier of [before, this.deleted.get(keyOf(file))]) {
       if (earlier === undefined || now === undefined) continue;
-      assert.ok(Buffer.compare(earlier, now) === 0, `${keyOf(file)} came back with another content`);
+      assert.ok(
+        Buffer.compare(earlier, now) === 0,
+        `${keyOf(file)} came back with another content`,
+      );
     }
   }
 
@@ -144,8 +154,7 @@ export class FaultyClient implements ReplicaClient {
 }
 
 function keyOf({ level, minTXID, maxTXID }: LTXFileName): string {
-  const hex = (txid: bigint): string => txid.toString(16).padStart(16, "0");
-  return `ltx/${level}/${hex(minTXID)}-${hex(maxTXID)}.ltx`;
+  return `${levelFolder(level)}/${formatLTXName(minTXID, maxTXID)}`;
 }
 
 function unavailable(operation: string): StorageError {
