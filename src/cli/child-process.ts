@@ -82,11 +82,11 @@ export function signalName(signal: NodeJS.Signals): string {
 }
 
 function startError(program: string, error: NodeJS.ErrnoException): UsageError {
-  const why =
-    error.code === "ENOENT"
-      ? program.includes("/")
-        ? "no such file or directory"
-        : "executable file not found in $PATH"
-      : error.message;
+  // Go's words: a path is tried as it is, a name is looked for first.
+  if (program.includes("/")) {
+    const why = error.code === "ENOENT" ? "no such file or directory" : error.message;
+    return new UsageError(`cannot start exec command: fork/exec ${program}: ${why}`);
+  }
+  const why = error.code === "ENOENT" ? "executable file not found in $PATH" : error.message;
   return new UsageError(`cannot start exec command: exec: ${JSON.stringify(program)}: ${why}`);
 }

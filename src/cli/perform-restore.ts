@@ -187,6 +187,10 @@ Files to fetch:
  * "no backup"; a storage that refuses or does not answer is an error of its own.
  */
 function refuse(request: RestoreRequest, error: unknown, io: CommandIO): number {
+  if (error instanceof RestoreError && error.kind === "txid-not-available") {
+    const hint = [error.message, error.hint].filter((text) => text !== undefined).join(". ");
+    throw new UsageError("no matching backup files available", { hint, cause: error.cause });
+  }
   if (!(error instanceof RestoreError) || error.kind !== "no-backup") throw error;
   if (request.ifReplicaExists) {
     const stream = request.json ? "stderr" : "stdout";

@@ -67,9 +67,11 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
     shutdownSyncIntervalMs: config.shutdownSyncIntervalMs,
   });
   const service = new ReplicateService(request, store, databases, logger, io, shutdown);
-  const code = await service.run();
-  logger.info("litestream shut down");
-  return code;
+  try {
+    return await service.run();
+  } finally {
+    logger.info("litestream shut down");
+  }
 }
 
 class ReplicateService {

@@ -202,7 +202,7 @@ test("parseConfig() names the first mistake in upstream's words", () => {
     ],
     [
       "shutdown-sync-timeout: -1s",
-      "shutdown-sync-timeout: shutdown sync timeout must not be negative (got -1s)",
+      "shutdown-sync-timeout: shutdown-sync-timeout must be >= 0 (got -1s)",
     ],
     [
       "shutdown-sync-interval: 0s",

@@ -37,12 +37,16 @@ export async function readConfigText(path: string): Promise<string> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
-    const message =
-      code === "ENOENT"
-        ? `config file not found: ${path}`
-        : `cannot read config file: ${path}: ${code}`;
-    throw new ConfigError([{ message }], undefined);
+    throw new ConfigError([{ message: describeReadError(code, path) }], undefined);
   }
+}
+
+/** In the words of upstream, which are Go's for what the system says. */
+function describeReadError(code: string, path: string): string {
+  if (code === "ENOENT") return `config file not found: ${path}`;
+  if (code === "EISDIR") return `read ${path}: is a directory`;
+  if (code === "EACCES" || code === "EPERM") return `open ${path}: permission denied`;
+  return `cannot read config file: ${path}: ${code}`;
 }
 
 /** Reads the text of a configuration file. `file` is its name in messages. Throws ConfigError. */

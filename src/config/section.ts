@@ -116,6 +116,8 @@ function checkRule(value: SettingValue, setting: Setting, key: string): ConfigPr
   if (setting.rule === "positive" ? value > 0 : value >= 0) return undefined;
   const got = setting.kind === "duration" ? formatDuration(value) : String(value);
   const words = ruleWords(key);
+  // The one setting that upstream names and bounds in other words than the rest.
+  if (key === "shutdown-sync-timeout") return { key, message: `${key} must be >= 0 (got ${got})` };
   const must = setting.rule === "positive" ? "must be greater than 0" : "must not be negative";
   return { key, message: `${words} ${must} (got ${got})` };
 }

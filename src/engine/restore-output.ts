@@ -40,7 +40,7 @@ export async function checkRestoreOutput({
     const what = stats.isDirectory() ? "a directory" : "not a regular file";
     throw new RestoreError(
       "output-invalid",
-      `Cannot restore, output path is ${what}: ${outputPath}`,
+      `cannot restore, output path is ${what}: ${outputPath}`,
       { hint: "Name the database file with -o" },
     );
   }

@@ -1,6 +1,8 @@
 /** `litestream reset`: removes the local state of a database, so that the next sync starts with a full image. */
 import * as fs from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import type { Config } from "../../config/config.ts";
+import { ConfigError } from "../../config/config-error.ts";
 import { expandPath } from "../../config/expand-path.ts";
 import { DEFAULT_CONFIG_PATH } from "../../config/settings.ts";
 import { resumePointPath } from "../../engine/resume-point.ts";
@@ -93,12 +95,22 @@ async function findMetaPath(path: string, flags: ConfigFlagValues, io: CommandIO
     (name) => name !== undefined && name !== "",
   );
   if (isNamed || (await exists(DEFAULT_CONFIG_PATH))) {
-    const config = await readConfig(flags, io);
+    const config = await readConfigToReset(flags, io);
     stderrLogger(config.logging, config.warnings, config.file, io);
     const database = lookUpDatabase(config, path, io.cwd);
     if (database !== undefined) return database.metaPath;
   }
   return join(dirname(path), `.${basename(path)}-litestream`);
+}
+
+/** Upstream says in this command only what it was doing. */
+async function readConfigToReset(flags: ConfigFlagValues, io: CommandIO): Promise<Config> {
+  try {
+    return await readConfig(flags, io);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new UsageError(`cannot read config: ${error.message}`);
+  }
 }
 
 async function describeReset(path: string, metaPath: string): Promise<string> {
