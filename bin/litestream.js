@@ -2,10 +2,13 @@
 // Plain JavaScript that Node 14.8 and newer can read: an old Node gets a sentence instead of a syntax error.
 import { existsSync } from "node:fs";
 import { spawn } from "node:child_process";
+import { setFlagsFromString } from "node:v8";
 import { fileURLToPath } from "node:url";
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 if (major > 24 || (major === 24 && minor >= 15)) {
+  // Pages are worked on outside of V8's heap. Its space for young objects would still grow to 32 MiB and stay that large.
+  setFlagsFromString("--semi-space-growth-factor=1");
   const { run } = await import("../dist/cli/main.js");
   const { processIO } = await import("../dist/cli/io.js");
   const code = await run(process.argv.slice(2), processIO());

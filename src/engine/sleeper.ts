@@ -36,7 +36,8 @@ export class Sleeper {
       await promise;
     } finally {
       this.#sleep = undefined;
-      timer.abort();
+      // A reason of our own: without one an exception with a stack is made for each sleep.
+      timer.abort("awake");
     }
   }
 }

@@ -32,6 +32,8 @@ export function openWriter(open: OpenConnection, path: string): OpenedWriter {
     if (mode !== "wal") convertToWAL(connection, path, mode);
     if (missesBookkeeping(connection)) connection.exec(BOOKKEEPING_TABLES);
     const pageSize = Number(connection.get("PRAGMA page_size")?.["page_size"]);
+    // Gives back the pages read so far: there may be thousands of databases.
+    connection.exec("PRAGMA shrink_memory");
     return { connection, pageSize, convertedFrom: mode === "wal" ? undefined : mode };
   } catch (error) {
     connection.close();
@@ -62,5 +64,13 @@ export function bumpSequence(connection: SQLiteConnection): void {
 
 /** Opens a connection that only reads; closed after the writable one it keeps the WAL file in place. */
 export function openReader(open: OpenConnection, path: string): SQLiteConnection {
-  return open({ path, readOnly: true });
+  const connection = open({ path, readOnly: true });
+  try {
+    // It reads a page or two; with more, SQLite would set aside memory for twenty.
+    connection.exec("PRAGMA cache_size = 2; PRAGMA shrink_memory");
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
 }

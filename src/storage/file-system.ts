@@ -192,20 +192,6 @@ export function isLinkUnsupported(error: unknown): boolean {
   );
 }
 
-/** Whether a file system said that it cannot share the blocks of these two files. */
-export function isCloneUnsupported(error: unknown): boolean {
-  return [
-    "ENOTSUP",
-    "EOPNOTSUPP",
-    "ENOSYS",
-    "EXDEV",
-    "EINVAL",
-    "ENOTTY",
-    "EPERM",
-    "EBADF",
-  ].includes(errnoOf(error) ?? "");
-}
-
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string"
     ? error.code

@@ -4,10 +4,10 @@ import * as fs from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { formatLTXName, levelFolder, parseLTXName } from "../formats/ltx/layout.ts";
+import { raceAbort } from "./abortable.ts";
 import {
   errnoOf,
   fileError,
-  isCloneUnsupported,
   isLinkUnsupported,
   modifiedAt,
   readFolder,
@@ -54,7 +54,6 @@ export class FileReplicaClient implements ReplicaClient {
   readonly #root: string;
   /** Folders that exist and hold no leftovers of writers that died. */
   readonly #readyFolders = new Set<string>();
-  #cloneWorks = true;
   #linkWorks: boolean | undefined;
 
   constructor(options: FileReplicaOptions) {
@@ -220,13 +219,14 @@ export class FileReplicaClient implements ReplicaClient {
     body: WriteBody,
     { createdAt, signal }: Publication,
   ): Promise<number> {
-    const cloned = body.kind === "file" && (await this.#clone(body.path, temp));
+    const isFile = body.kind === "file";
+    if (isFile) await raceAbort(copyFile(body.path, temp), signal);
     const mode = this.#options.fileMode ?? 0o600;
-    await using handle = await fs.open(temp, cloned ? "r+" : "wx", mode);
-    // A clone has the source's mode, a new file what the umask left of ours.
-    if (cloned || this.#options.fileMode !== undefined) await handle.chmod(mode);
+    await using handle = await fs.open(temp, isFile ? "r+" : "wx", mode);
+    // A copy has the source's mode, a new file what the umask left of ours.
+    if (isFile || this.#options.fileMode !== undefined) await handle.chmod(mode);
     await this.#giveOwner(handle);
-    if (!cloned) await writeBody(handle, body, signal);
+    if (!isFile) await writeBody(handle, body, signal);
     const { size } = await handle.stat();
     if (body.kind === "file" && size !== body.sizeBytes) {
       throw new StorageError(
@@ -237,20 +237,6 @@ export class FileReplicaClient implements ReplicaClient {
     await handle.utimes(createdAt, createdAt);
     await handle.sync();
     return size;
-  }
-
-  /** Shares the blocks of a file, where the file system can (Btrfs, XFS, APFS). False: it has to be copied. */
-  async #clone(from: string, to: string): Promise<boolean> {
-    if (!this.#cloneWorks) return false;
-    try {
-      await fs.copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
-      return true;
-    } catch (error) {
-      if (!isCloneUnsupported(error)) throw error;
-      this.#cloneWorks = false;
-      await removeFile(to);
-      return false;
-    }
   }
 
   async #giveName(temp: string, { path, ifAbsent }: Publication): Promise<void> {
@@ -338,6 +324,14 @@ export class FileReplicaClient implements ReplicaClient {
         yield { name: path, sizeBytes: stats.size, createdAt: modifiedAt(stats) };
     }
   }
+}
+
+/**
+ * Copies a file in the kernel, without a byte in our memory; shares the blocks where the file system can (Btrfs, XFS, APFS).
+ * Once begun it goes on to its end, even when nobody waits for it any more.
+ */
+async function copyFile(from: string, to: string): Promise<void> {
+  await fs.copyFile(from, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
 }
 
 async function deleteFiles(
