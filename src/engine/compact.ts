@@ -5,6 +5,7 @@
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { FormatError } from "../formats/format-error.ts";
 import { LTXDecoder } from "../formats/ltx/decoder.ts";
@@ -29,6 +30,8 @@ const WINDOW_BYTES: number = 16 << 20;
 const MIN_WINDOW_BYTES: number = 64 << 10;
 const MAX_LOCAL_WINDOW_BYTES: number = 1 << 20;
 const MAX_REMOTE_WINDOW_BYTES: number = 8 << 20;
+/** With no more inputs than this, files of a replica on this machine stay open during a merge. */
+const MAX_OPEN_FILES = 32;
 /** Bytes read between two turns of the event loop, where reading does not wait for anything. */
 const SLICE_BYTES: number = 4 << 20;
 
@@ -252,7 +255,10 @@ function openSource(
   const windowBytes = Math.min(shareBytes, MAX_LOCAL_WINDOW_BYTES);
   if (local !== undefined) return readMetaFile(local, file, windowBytes, signal);
   const path = client.localPath?.(file);
-  if (path !== undefined) return readPlaceFile(path, file, windowBytes, signal);
+  if (path !== undefined) {
+    const staysOpen = job.files.length <= MAX_OPEN_FILES;
+    return readPlaceFile(path, file, { windowBytes, staysOpen }, signal);
+  }
   return readWindows(client, file, Math.min(shareBytes, MAX_REMOTE_WINDOW_BYTES), signal);
 }
 
@@ -263,10 +269,11 @@ async function* readMetaFile(
   windowBytes: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const buffer = newWindow(windowBytes, file);
   let sinceTurn = 0;
   for (let offset = 0; offset < file.sizeBytes;) {
     signal.throwIfAborted();
-    const chunk = new Uint8Array(Math.min(windowBytes, file.sizeBytes - offset));
+    const chunk = buffer.subarray(0, file.sizeBytes - offset);
     try {
       const fd = openSync(path, "r");
       try {
@@ -287,6 +294,11 @@ async function* readMetaFile(
   }
 }
 
+/** One buffer per input: a merge has used up a chunk when it asks for the next one. */
+function newWindow(windowBytes: number, file: LTXFileInfo): Uint8Array {
+  return new Uint8Array(Math.min(windowBytes, file.sizeBytes));
+}
+
 function fill(fd: number, chunk: Uint8Array, offset: number): void {
   let done = 0;
   while (done < chunk.length) {
@@ -300,29 +312,57 @@ function fill(fd: number, chunk: Uint8Array, offset: number): void {
 async function* readPlaceFile(
   path: string,
   file: LTXFileInfo,
-  windowBytes: number,
+  how: { readonly windowBytes: number; readonly staysOpen: boolean },
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const buffer = newWindow(how.windowBytes, file);
+  await using kept = how.staysOpen ? await openPlaceFile(path) : undefined;
   for (let offset = 0; offset < file.sizeBytes;) {
     signal.throwIfAborted();
-    const chunk = new Uint8Array(Math.min(windowBytes, file.sizeBytes - offset));
-    let bytesRead: number;
-    try {
-      await using handle = await open(path, "r");
-      ({ bytesRead } = await handle.read(chunk, 0, chunk.length, offset));
-    } catch (error) {
-      const code = error instanceof Error && "code" in error ? String(error.code) : "";
-      throw new StorageError(
-        code === "ENOENT" ? "not-found" : "unavailable",
-        `Cannot read "${path}"`,
-        { cause: error, code },
-      );
-    }
-    if (bytesRead === 0)
-      throw new StorageError("corrupt", `Cannot read "${path}": it ended after ${offset} bytes`);
-    offset += bytesRead;
-    yield bytesRead === chunk.length ? chunk : chunk.subarray(0, bytesRead);
+    const chunk = buffer.subarray(0, file.sizeBytes - offset);
+    const count =
+      kept === undefined
+        ? await readOnce(path, chunk, offset)
+        : await readPlace(kept, path, chunk, offset);
+    offset += count;
+    yield chunk.subarray(0, count);
   }
+}
+
+async function readOnce(path: string, chunk: Uint8Array, offset: number): Promise<number> {
+  await using handle = await openPlaceFile(path);
+  return await readPlace(handle, path, chunk, offset);
+}
+
+async function openPlaceFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "r");
+  } catch (error) {
+    throw placeError(path, error);
+  }
+}
+
+/** Some bytes at least. */
+async function readPlace(
+  handle: FileHandle,
+  path: string,
+  chunk: Uint8Array,
+  offset: number,
+): Promise<number> {
+  let count: number;
+  try {
+    ({ bytesRead: count } = await handle.read(chunk, 0, chunk.length, offset));
+  } catch (error) {
+    throw placeError(path, error);
+  }
+  if (count > 0) return count;
+  throw new StorageError("corrupt", `Cannot read "${path}": it ended after ${offset} bytes`);
+}
+
+function placeError(path: string, cause: unknown): StorageError {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  const kind = code === "ENOENT" ? "not-found" : "unavailable";
+  return new StorageError(kind, `Cannot read "${path}"`, { cause, code });
 }
 
 /** A file far away: one request per window, so that no connection stays open while the merge is busy with other files. */
@@ -332,9 +372,10 @@ async function* readWindows(
   windowBytes: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const buffer = newWindow(windowBytes, file);
   for (let offset = 0; offset < file.sizeBytes;) {
-    const length = Math.min(windowBytes, file.sizeBytes - offset);
-    const window = new Uint8Array(length);
+    const window = buffer.subarray(0, file.sizeBytes - offset);
+    const { length } = window;
     let done = 0;
     for await (const chunk of client.read(file, { offset, length, signal })) {
       window.set(chunk.subarray(0, length - done), done);
