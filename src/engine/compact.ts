@@ -236,12 +236,25 @@ class MergeOutput implements AsyncDisposable {
   }
 }
 
+/** Lets other work of the process get its turn, however small the files are. */
+class Slices {
+  #sinceTurn = 0;
+
+  async count(bytes: number): Promise<void> {
+    this.#sinceTurn += bytes;
+    if (this.#sinceTurn < SLICE_BYTES) return;
+    this.#sinceTurn = 0;
+    await nextTurn();
+  }
+}
+
 function mergeInputs(job: CompactionJob): MergeInput[] {
+  const slices = new Slices();
   const share = Math.max(MIN_WINDOW_BYTES, Math.floor(WINDOW_BYTES / job.files.length));
   return job.files.map((file) => ({
     minTXID: file.minTXID,
     maxTXID: file.maxTXID,
-    open: () => openSource(job, file, share),
+    open: () => openSource(job, file, share, slices),
   }));
 }
 
@@ -249,11 +262,12 @@ function openSource(
   job: CompactionJob,
   file: LTXFileInfo,
   shareBytes: number,
+  slices: Slices,
 ): AsyncIterable<Uint8Array> {
   const { client, signal } = job;
   const local = job.localPathOf(file);
   const windowBytes = Math.min(shareBytes, MAX_LOCAL_WINDOW_BYTES);
-  if (local !== undefined) return readMetaFile(local, file, windowBytes, signal);
+  if (local !== undefined) return readMetaFile(local, file, { windowBytes, slices }, signal);
   const path = client.localPath?.(file);
   if (path !== undefined) {
     const staysOpen = job.files.length <= MAX_OPEN_FILES;
@@ -266,11 +280,10 @@ function openSource(
 async function* readMetaFile(
   path: string,
   file: LTXFileInfo,
-  windowBytes: number,
+  how: { readonly windowBytes: number; readonly slices: Slices },
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const buffer = newWindow(windowBytes, file);
-  let sinceTurn = 0;
+  const buffer = newWindow(how.windowBytes, file);
   for (let offset = 0; offset < file.sizeBytes;) {
     signal.throwIfAborted();
     const chunk = buffer.subarray(0, file.sizeBytes - offset);
@@ -285,11 +298,7 @@ async function* readMetaFile(
       throw localDiskError(error, { action: "read", path, txid: file.maxTXID });
     }
     offset += chunk.length;
-    sinceTurn += chunk.length;
-    if (sinceTurn >= SLICE_BYTES) {
-      sinceTurn = 0;
-      await nextTurn();
-    }
+    await how.slices.count(chunk.length);
     yield chunk;
   }
 }
@@ -398,7 +407,7 @@ async function blame(error: unknown, job: CompactionJob): Promise<unknown> {
   if (!(error instanceof FormatError) || !isDamage(error)) return error;
   for (const file of job.files) {
     try {
-      await proveFile(file, openSource(job, file, MAX_LOCAL_WINDOW_BYTES));
+      await proveFile(file, openSource(job, file, MAX_LOCAL_WINDOW_BYTES, new Slices()));
     } catch (cause) {
       return cause;
     }

@@ -172,11 +172,13 @@ test("CP1, CP5: levels are made of each other at their times; a restart does not
   await scene.write(3n);
   await scene.maintain();
   assert.equal(await scene.names(1), "1-3", "the first run is at once");
+  await scene.write(4n);
+  await clock.advance(7);
   await scene.write(5n);
   const lastTime = clock.now();
   const waitMs = await scene.maintain();
   assert.equal(await scene.names(1), "1-3", "too early");
-  assert.equal(waitMs, 30 * SECOND);
+  assert.equal(waitMs, 30 * SECOND - 7);
   await clock.advance(waitMs);
   await scene.maintain();
   assert.equal(await scene.names(1), "1-3 4-5");
@@ -410,6 +412,31 @@ test("the first copy of a database travels once where the store can copy", async
   assert.equal(await scene.names(3), "1-1 2-4");
   assert.equal(scene.client.counts.write, sent + 1, "only the increments are sent again");
   verifyLTX([scene.bytes(9, 1n, 1n)]);
+});
+
+test("CP8: level 0 stays until a listing shows what stands in for it", async () => {
+  await using scene = await Scene.open({
+    settings: { levelIntervalsMs: [30 * SECOND], auditIntervalMs: 24 * 60 * MINUTE },
+  });
+  await scene.write(4n);
+  await scene.maintain();
+  assert.equal(await scene.names(1), "1-4");
+  scene.lose(1, 1n, 4n);
+  await scene.clock.advance(6 * MINUTE);
+  for (let i = 0; i < 2; i++) {
+    await scene.maintain();
+    await scene.clock.advance(16 * SECOND);
+  }
+  assert.equal(await scene.names(0), "1-1 2-2 3-3 4-4");
+  await scene.clock.advance(30 * SECOND);
+  await scene.maintain();
+  assert.equal(await scene.names(1), "1-4", "it is made again");
+  await scene.clock.advance(61 * MINUTE);
+  for (let i = 0; i < 3; i++) {
+    await scene.maintain();
+    await scene.clock.advance(16 * SECOND);
+  }
+  assert.equal(await scene.names(0), "4-4");
 });
 
 test("CP10: with retention disabled nothing is deleted in the store", async () => {

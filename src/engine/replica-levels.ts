@@ -111,6 +111,8 @@ export class ReplicaLevels {
   #auditedAt = 0;
   #canCopy: boolean;
   #mayReadLocal = true;
+  /** Until then files of level 0 stay, because nothing stands in for them. */
+  #level0BlockedUntil = 0;
 
   constructor(options: ReplicaLevelsOptions) {
     const { replica, clock } = options;
@@ -171,6 +173,11 @@ export class ReplicaLevels {
     const { maxTXID } = await this.#snapshots.fromDatabase({ replace: true }, signal);
     this.#wantAudit();
     return maxTXID;
+  }
+
+  /** Deletes at once whatever retention lets go. Rejects with what went wrong. */
+  async enforceRetention(signal: AbortSignal): Promise<void> {
+    await this.#audit(signal, 0);
   }
 
   // --- compaction ---
@@ -378,17 +385,29 @@ export class ReplicaLevels {
     const listed: LTXFileInfo[] = [];
     const options = from === undefined ? { signal } : { from, signal };
     for await (const file of this.#client.list(1, options)) listed.push(file);
-    const safe = coveredBy(victims, listed, this.#inventory.files(SNAPSHOT_LEVEL));
+    let safe = coveredBy(victims, listed, this.#inventory.files(SNAPSHOT_LEVEL));
+    if (safe.length < victims.length) {
+      // Something that was there is not: other levels may hold it, and the next compaction must know.
+      const listing = await this.#reload(signal);
+      safe = coveredBy(
+        victims,
+        listing.slice(1, SNAPSHOT_LEVEL).flat(),
+        listing[SNAPSHOT_LEVEL] ?? [],
+      );
+      this.#trimInventory();
+      if (safe.length < victims.length)
+        this.#level0BlockedUntil = clock.monotonic() + DEFAULT_LEVEL_SETTINGS.auditIntervalMs;
+    }
     await this.#delete(safe, signal);
-    // Something that was there is not: only a new listing tells what.
-    if (safe.length < victims.length) this.#inventory.forget();
   }
 
   /** Lists everything: what is there, what may go, what should be gone. */
-  async #audit(signal: AbortSignal): Promise<void> {
+  async #audit(signal: AbortSignal, graceMs: number = this.#graceMs()): Promise<void> {
     const { settings, clock } = this.#options;
     const listing = await this.#reload(signal);
-    this.#auditedAt = clock.monotonic();
+    // A little earlier each time for some than for others, so that not all come at the same moment.
+    const { jitter = 0 } = this.#options;
+    this.#auditedAt = clock.monotonic() - (jitter * settings.auditIntervalMs) / 10;
     const kept = this.#ledger.audit(listing.flat());
     const last = kept.at(-1);
     if (last !== undefined) {
@@ -399,11 +418,11 @@ export class ReplicaLevels {
     if (settings.validationIntervalMs > 0)
       for (let level = 0; level <= settings.levelIntervalsMs.length; level++)
         this.#reportLevel(level, listing[level] ?? []);
-    if (settings.retentionEnabled) await this.#retire(listing, signal);
+    if (settings.retentionEnabled) await this.#retire(listing, graceMs, signal);
     this.#trimInventory();
   }
 
-  async #retire(listing: ReplicaListing, signal: AbortSignal): Promise<void> {
+  async #retire(listing: ReplicaListing, graceMs: number, signal: AbortSignal): Promise<void> {
     const { settings, clock } = this.#options;
     const { expired, floorTXID } = planSnapshotRetention(listing[SNAPSHOT_LEVEL] ?? [], {
       nowMs: clock.now(),
@@ -413,7 +432,7 @@ export class ReplicaLevels {
       .slice(1, SNAPSHOT_LEVEL)
       .flatMap((files) => planLevelRetention(files, floorTXID));
     // Snapshots last: they hold the floor until everything below it is gone.
-    const ripe = this.#condemned.sift([...levels, ...expired], this.#graceMs());
+    const ripe = this.#condemned.sift([...levels, ...expired], graceMs);
     await this.#delete(
       ripe.filter((file) => !this.#ledger.isSuspended(file.level)),
       signal,
@@ -482,8 +501,13 @@ export class ReplicaLevels {
     if (oldest.maxTXID > (this.#inventory.newest(1)?.maxTXID ?? 0n))
       return Number.POSITIVE_INFINITY;
     if (this.#ledger.isSuspended(0)) return Number.POSITIVE_INFINITY;
+    const blockedMs = this.#level0BlockedUntil - clock.monotonic();
     const ageWaitMs = oldest.createdAt.getTime() + settings.l0RetentionMs - clock.now();
-    return Math.max(ageWaitMs, this.#waitMs("retention", settings.l0RetentionCheckIntervalMs));
+    return Math.max(
+      ageWaitMs,
+      blockedMs,
+      this.#waitMs("retention", settings.l0RetentionCheckIntervalMs),
+    );
   }
 
   #snapshotWaitMs(): number {

@@ -93,7 +93,7 @@ test("coveredBy() believes in level 1, and in snapshots where level 1 goes on be
     ["compacted", ["1/1-2"], [], ["1", "2"]],
     ["behind the end of level 1 no snapshot counts", ["1/1-2"], ["9/1-9"], ["1", "2"]],
     ["a bridged hole", ["1/1-2", "1/6-7"], ["9/1-5"], ["1", "2", "5", "6"]],
-    ["a hole", ["1/1-2", "1/6-7"], [], ["1", "2", "6"]],
+    ["a hole: nothing from there on", ["1/1-2", "1/6-7"], [], ["1", "2"]],
   ];
   for (const [name, compacted, snapshots, expected] of cases)
     assert.deepEqual(

@@ -63,7 +63,7 @@ export function planLevel0Retention(
 }
 
 /**
- * Those of `files` that something else stands in for, by a listing of level 1: a compacted file, or, where level 1 goes on behind a
+ * The first of `files`, up to one that nothing else stands in for: by a listing, a compacted file, or, where compaction goes on behind a
  * hole, the snapshot that bridges it.
  */
 export function coveredBy(
@@ -71,13 +71,14 @@ export function coveredBy(
   compacted: readonly LTXFileInfo[],
   snapshots: readonly LTXFileInfo[],
 ): readonly LTXFileInfo[] {
-  const end = compacted.reduce((max, { maxTXID }) => (maxTXID > max ? maxTXID : max), 0n);
+  const reached = compacted.reduce((max, { maxTXID }) => (maxTXID > max ? maxTXID : max), 0n);
   const covers = [...compacted, ...snapshots];
-  return files.filter(
+  const end = files.findIndex(
     (file) =>
-      file.maxTXID <= end &&
-      covers.some(({ minTXID, maxTXID }) => minTXID <= file.minTXID && maxTXID >= file.maxTXID),
+      file.maxTXID > reached ||
+      !covers.some(({ minTXID, maxTXID }) => minTXID <= file.minTXID && maxTXID >= file.maxTXID),
   );
+  return end === -1 ? files : files.slice(0, end);
 }
 
 /**

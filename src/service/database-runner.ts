@@ -141,6 +141,12 @@ export class DatabaseRunner {
     return await this.#upkeep.snapshot(signal);
   }
 
+  /** Deletes at once what retention lets go, in every replica. */
+  async enforceRetention(signal: AbortSignal): Promise<void> {
+    if ((await this.#begin(signal)) && this.#upkeep !== null)
+      await this.#upkeep.enforceRetention(signal);
+  }
+
   /** Ends the loops; what is in flight is given up. */
   async stop(): Promise<void> {
     this.#stop.abort();

@@ -97,6 +97,13 @@ export class DatabaseUpkeep {
     const txids = await Promise.all(kept.map(({ levels }) => levels.snapshotNow(signal)));
     return txids.reduce((max, txid) => (txid > max ? txid : max), 0n);
   }
+
+  /** Deletes in every replica whatever retention lets go, without waiting. Rejects with the first failure. */
+  async enforceRetention(signal: AbortSignal): Promise<void> {
+    await Promise.all(
+      [...this.#kept.values()].map(({ levels }) => levels.enforceRetention(signal)),
+    );
+  }
 }
 
 /** 0 … 1, the same at each start: many databases work one after another, not all at the same moment. */
