@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { FaultyClient } from "../../test/harness/faulty-client.ts";
 import type { Fault, FaultyOperation } from "../../test/harness/faulty-client.ts";
@@ -311,6 +312,36 @@ test("CP4: level 0 is read from the local folder, not from the store, once this 
   await scene.maintain();
   assert.equal(await scene.names(1), "1-4");
   verifyLTX([scene.bytes(1, 1n, 4n)]);
+});
+
+test("after a start level 0 is read from the store: local files may be of another history", async () => {
+  await using scene = await Scene.open();
+  await scene.write(4n);
+  await scene.start();
+  for (const txid of [2n, 3n]) {
+    const path = scene.local.path(txid);
+    const bytes = readFileSync(path);
+    bytes[150] = (bytes[150] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+  }
+  await scene.maintain();
+  assert.equal(await scene.names(1), "1-4");
+  verifyLTX([scene.bytes(1, 1n, 4n)]);
+  assert.ok(!scene.types().includes("ltx-damaged"));
+});
+
+test("a snapshot waits until the replica holds everything up to it, or its level would have a hole", async () => {
+  await using scene = await Scene.open({ settings: { snapshotIntervalMs: 5 * MINUTE } });
+  await scene.write(2n);
+  await scene.maintain();
+  publish(scene.local, increment(3n, { timestampMs: scene.clock.now() }));
+  const snapshot = scene.levels.takeSnapshot(scene.signal);
+  await scene.clock.advance(SECOND);
+  assert.equal(await scene.names(9), "");
+  await scene.replica.flush(scene.signal);
+  await snapshot;
+  assert.equal(await scene.names(9), "1-3");
+  assert.equal(await scene.names(0), "1-1 2-2 3-3");
 });
 
 test("CP6: a file that is missing below is got around by another level, and told", async () => {
