@@ -134,3 +134,46 @@ test("logEvents() gives errors their hint", () => {
   emit({ type: "replica-conflict", ...replica, error });
   assert.match(lines[0] ?? "", /^level=ERROR .* error="foreign file" hint="Use another path"$/);
 });
+
+test("logEvents() tells what is wrong with a replica's levels once per level and half minute", () => {
+  const { emit, lines, clock } = setUp();
+  const gap = {
+    type: "level-gap",
+    ...replica,
+    fromTXID: 3n,
+    toTXID: 4n,
+    remedy: "snapshot",
+  } as const;
+  emit({ ...gap, level: 1 });
+  emit({ ...gap, level: 1 });
+  emit({ ...gap, level: 2 });
+  clock.now += 30_000;
+  emit({ ...gap, level: 1 });
+  assert.deepEqual(
+    lines.map((line) => line.replace(/ txid.*/, "")),
+    [1, 2, 1].map(
+      (level) =>
+        `level=WARN msg="files of a level are missing" system=store db=app.db replica=s3 level=${level}`,
+    ),
+  );
+});
+
+test("logEvents() tells a background task's failure and its recovery", () => {
+  const { emit, lines } = setUp();
+  const failed = {
+    type: "maintenance-failed",
+    ...replica,
+    task: "level 2",
+    error: new Error("no answer"),
+    consecutiveErrors: 1,
+    backoffMs: 1_000,
+  } as const;
+  emit(failed);
+  emit(failed);
+  emit({ ...failed, task: "snapshot" });
+  emit({ type: "maintenance-recovered", ...replica, task: "level 2", consecutiveErrors: 2 });
+  assert.deepEqual(
+    lines.map((line) => /msg="([^"]*)"/.exec(line)?.[1]),
+    ["level 2 failed", "snapshot failed", "level 2 recovered"],
+  );
+});
