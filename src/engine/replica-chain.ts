@@ -51,6 +51,9 @@ interface Upload {
   readonly failure: Promise<{ readonly error: unknown } | undefined>;
 }
 
+/** With fewer files than this to go, waiting for each one costs less than a hole would. */
+const LONG_BACKLOG_FILES = 16n;
+
 export class ReplicaChain {
   readonly #options: ChainOptions;
   readonly #names: { readonly database: string; readonly replica: string };
@@ -184,8 +187,9 @@ export class ReplicaChain {
    * Uploads up to `until`, in order. Returns undefined when done, the TXID of a file that starts a new chain when it meets one, or the request
    * for an image.
    *
-   * The first file goes alone: if a second writer took its number, nothing of ours must stand behind it. After that several are in flight,
-   * while the position advances in order.
+   * Files become visible in order, one after another: a machine lost in between must not leave a hole in the store, which neither program
+   * restores across. Only a long backlog to a distant store has several in flight, while the position advances in order; and its first
+   * file goes alone: if a second writer took its number, nothing of ours must stand behind it.
    */
   async #uploadRun(
     until: TXID,
@@ -215,13 +219,21 @@ export class ReplicaChain {
         const failure = await head.failure;
         if (failure !== undefined) throw failure.error;
         if (this.#base === undefined) this.#advance(head.file.txid, head.file.header.pageSize);
-        limit = this.#options.maxInFlight;
+        limit = this.#inFlightLimit(until - head.file.txid);
       }
     } catch (error) {
       await Promise.all(inFlight.map(({ failure }) => failure));
       if (error instanceof ReplicaConflictError) await this.#withdraw(error, signal);
       throw error;
     }
+  }
+
+  /** How many uploads may be under way with so many files still to go. */
+  #inFlightLimit(pending: bigint): number {
+    const { client, maxInFlight } = this.#options;
+    const txid = this.#position;
+    const isNear = client.localPath?.({ level: 0, minTXID: txid, maxTXID: txid }) !== undefined;
+    return isNear || pending < LONG_BACKLOG_FILES ? 1 : maxInFlight;
   }
 
   /** The local file after `txid`; when that is gone, the oldest one if it holds every page; otherwise the request for an image. */

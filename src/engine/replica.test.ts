@@ -92,9 +92,18 @@ test("Replica drains a backlog of 1000 files in one round (UP1)", async () => {
   assert.equal(scene.client.maxInFlight, 4);
 });
 
-test("Replica sends one file alone, then several together", async () => {
+test("Replica sends a short backlog one after another, so that a kill leaves no hole", async () => {
+  await using scene = new ReplicaScene("in-order");
+  publishRun(scene.local, 16n);
+  scene.run();
+  await scene.clock.settle();
+  assert.equal(scene.replica.position, 16n);
+  assert.equal(scene.client.maxInFlight, 1);
+});
+
+test("Replica sends the first file of a long backlog alone, then several together", async () => {
   await using scene = new ReplicaScene("window");
-  publishRun(scene.local, 9n);
+  publishRun(scene.local, 29n);
   const gates = new Map<bigint, PromiseWithResolvers<void>>();
   scene.client.onWrite = ({ maxTXID }) => {
     const gate = Promise.withResolvers<void>();
@@ -119,7 +128,7 @@ test("Replica sends one file alone, then several together", async () => {
 
 test("Replica stops its position before a failed file and sends the others only once (UP4)", async () => {
   await using scene = new ReplicaScene("order");
-  publishRun(scene.local, 6n);
+  publishRun(scene.local, 20n);
   let failures = 1;
   scene.client.onWrite = ({ maxTXID }) => (maxTXID === 3n && failures-- > 0 ? "fail" : "ok");
   scene.run();
@@ -128,8 +137,8 @@ test("Replica stops its position before a failed file and sends the others only 
   assert.deepEqual(scene.stored(), ["0/1", "0/2", "0/4", "0/5", "0/6"]);
   assert.deepEqual(scene.replica.status.state, "failing");
   await scene.clock.advance(1_000);
-  assert.equal(scene.replica.position, 6n);
-  assert.equal(scene.client.counts.write, 7, "six files and one repetition");
+  assert.equal(scene.replica.position, 20n);
+  assert.equal(scene.client.counts.write, 21, "twenty files and one repetition");
   assert.deepEqual(
     scene.eventTypes().filter((type) => type.startsWith("replica-")),
     ["replica-opened", "replica-failed", "replica-synced", "replica-recovered"],
