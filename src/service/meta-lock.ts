@@ -106,7 +106,10 @@ function lockFile(path: string): SQLiteConnection | "busy" | undefined {
   try {
     connection = openConnection({ path });
     // Nothing is ever written, but SQLite prepares a journal for an empty database: in memory.
-    connection.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
+    // Its page cache is given back, there may be thousands of databases.
+    connection.exec(
+      "PRAGMA journal_mode = MEMORY; PRAGMA cache_size = 2; PRAGMA shrink_memory; BEGIN EXCLUSIVE",
+    );
     return connection;
   } catch (error) {
     connection?.close();
