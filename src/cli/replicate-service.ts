@@ -122,11 +122,7 @@ class ReplicateService {
     this.#announce();
     const { stop } = this.#shutdown;
     try {
-      for (const { path } of this.#databases) {
-        this.#logger.info("syncing database", { path });
-        await requireDatabase(path);
-      }
-      await this.#store.syncAll(stop);
+      for (const { path } of this.#databases) await this.#syncOnce(path, stop);
     } catch (error) {
       await this.#store.close({ skipFinalSync: AbortSignal.abort(new Error("sync failed")) });
       if (error instanceof UsageError) throw error;
@@ -136,6 +132,20 @@ class ReplicateService {
     this.#logger.info("replication complete, litestream shutting down");
     const report = await this.#store.close({ skipFinalSync: this.#shutdown.hurry });
     return this.#reportClosed(report) ? 0 : 1;
+  }
+
+  async #syncOnce(path: string, stop: AbortSignal): Promise<void> {
+    this.#logger.info("syncing database", { path });
+    await requireDatabase(path);
+    await this.#store.sync(path, stop);
+    if (this.#request.forceSnapshot) {
+      this.#logger.info("taking snapshot", { path });
+      await this.#store.snapshot(path, stop);
+    }
+    if (this.#request.enforceRetention) {
+      this.#logger.info("enforcing retention", { path });
+      await this.#store.enforceRetention(path, stop);
+    }
   }
 
   /** Aborts the start when it takes longer, after a first signal, than a final sync may; or at the second. */

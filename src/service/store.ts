@@ -95,16 +95,24 @@ export class Store implements AsyncDisposable {
     await Promise.all(this.#runners.map((runner) => runner.firstUpload(signal)));
   }
 
-  /** Copies and uploads everything of every database, one after another, without starting the loops. Rejects with the first failure. */
-  async syncAll(signal: AbortSignal): Promise<void> {
-    for (const runner of this.#runners) {
-      try {
-        if (!(await runner.sync(signal))) throw new Error("no position, waiting for data");
-      } catch (error) {
-        const detail = error instanceof Error ? error.message : String(error);
-        throw new Error(`sync database ${runner.path}: ${detail}`, { cause: error });
-      }
-    }
+  /** Copies and uploads everything of one database, without starting its loops. */
+  async sync(path: string, signal: AbortSignal): Promise<void> {
+    await explained(`sync database ${path}`, async () => {
+      if (!(await this.#runner(path).sync(signal)))
+        throw new Error("no position, waiting for data");
+    });
+  }
+
+  /** Writes a snapshot of one database to each of its replicas. */
+  async snapshot(path: string, signal: AbortSignal): Promise<void> {
+    await explained(`snapshot ${path}`, () => this.#runner(path).snapshot(signal));
+  }
+
+  /** Deletes what retention lets go from the replicas of one database. */
+  async enforceRetention(path: string, signal: AbortSignal): Promise<void> {
+    await explained(`enforce retention for ${path}`, () =>
+      this.#runner(path).enforceRetention(signal),
+    );
   }
 
   /**
@@ -137,6 +145,12 @@ export class Store implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #runner(path: string): DatabaseRunner {
+    const runner = this.#runners.find((candidate) => candidate.path === path);
+    if (runner === undefined) throw new RangeError(`No such database: ${path}`);
+    return runner;
   }
 
   #createRunner(database: DatabaseOptions): DatabaseRunner {
@@ -201,6 +215,16 @@ export class Store implements AsyncDisposable {
         if (stop.aborted) throw finalSyncError(stop, attempt, error);
       }
     }
+  }
+}
+
+/** Puts what was being done before the message of a failure. */
+async function explained(what: string, action: () => Promise<unknown>): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    throw new Error(`${what}: ${detail}`, { cause: error });
   }
 }
 

@@ -30,8 +30,14 @@ const FLAGS = {
       "databases and their replicas, then exits. Cannot be used with -exec.",
     ],
   },
-  "force-snapshot": { kind: "boolean" },
-  "enforce-retention": { kind: "boolean" },
+  "force-snapshot": {
+    kind: "boolean",
+    help: ["Takes a snapshot of each database after the sync. Requires -once."],
+  },
+  "enforce-retention": {
+    kind: "boolean",
+    help: ["Deletes expired snapshots and files after the sync. Requires -once."],
+  },
   "log-level": {
     kind: "string",
     value: "LEVEL",
@@ -68,6 +74,9 @@ export interface ReplicateRequest {
   readonly exec: readonly string[] | undefined;
   readonly execExitCode: boolean;
   readonly once: boolean;
+  /** With `once`: take a snapshot of each database, and let retention delete what it may. */
+  readonly forceSnapshot: boolean;
+  readonly enforceRetention: boolean;
   readonly levelFlag: string | undefined;
   /** Restore every database whose file is missing. */
   readonly restoreMissing: boolean;
@@ -114,16 +123,16 @@ function readRequest(flags: Flags, config: Config): ReplicateRequest {
   const once = flags.once === true;
   if (once && hasCommand) throw new UsageError("cannot specify -once flag with -exec");
   for (const name of ["force-snapshot", "enforce-retention"] as const) {
-    if (flags[name] !== true) continue;
-    if (!once) throw new UsageError(`cannot specify -${name} flag without -once`);
-    const what = name === "force-snapshot" ? "take snapshots on demand" : "delete old snapshots";
-    throw new UsageError(`-${name} is not available: this version does not ${what}`);
+    if (flags[name] === true && !once)
+      throw new UsageError(`cannot specify -${name} flag without -once`);
   }
   return {
     config,
     exec: hasCommand ? splitShellWords(command) : undefined,
     execExitCode: flags["exec-exit-code"] ?? config.execExitCode,
     once,
+    forceSnapshot: flags["force-snapshot"] === true,
+    enforceRetention: flags["enforce-retention"] === true,
     levelFlag: flags["log-level"],
     restoreMissing: flags["restore-if-db-not-exists"] === true,
   };
