@@ -284,7 +284,7 @@ function canHold(byteCount: number, pageSize: number, commit: number): boolean {
 }
 
 /** What is wrong with a file as a ChainFileError; any other failure as it is. */
-function fileProblem(file: LTXFileInfo, error: unknown): unknown {
+export function fileProblem(file: LTXFileInfo, error: unknown): unknown {
   if (error instanceof FormatError) {
     return new ChainFileError(file, `${describeFile(file)} is damaged: ${error.message}`, error);
   }

@@ -97,12 +97,12 @@ function isWithin(file: LTXFileInfo, target: RestoreTarget): boolean {
 function buildChain(files: readonly LTXFileInfo[]): LTXFileInfo[] {
   const base = newestSnapshot(files, { kind: "latest" });
   const rest = files.filter((file) => file.level !== SNAPSHOT_LEVEL);
-  if (base === undefined) return connect(rest, 0n);
-  return [base, ...connect(rest, base.maxTXID)];
+  if (base === undefined) return connectFiles(rest, 0n);
+  return [base, ...connectFiles(rest, base.maxTXID)];
 }
 
 /** Files that continue each other after TXID `reached`, each reaching as far as possible. */
-function connect(files: readonly LTXFileInfo[], reached: TXID): LTXFileInfo[] {
+export function connectFiles(files: readonly LTXFileInfo[], reached: TXID): LTXFileInfo[] {
   const chain: LTXFileInfo[] = [];
   const waiting = files.filter((file) => file.maxTXID > reached).toSorted(compareByStart);
   // Each file is looked at once; `best` reaches furthest among those that connect to what has been reached.
@@ -215,7 +215,7 @@ function lastRun(files: readonly LTXFileInfo[]): LTXFileInfo[] {
   const end = maxOf(files.map((file) => file.maxTXID));
   let run: LTXFileInfo[] = [];
   for (let rest = files; rest.length > 0;) {
-    run = connect(rest, minOf(rest.map((file) => file.minTXID)) - 1n);
+    run = connectFiles(rest, minOf(rest.map((file) => file.minTXID)) - 1n);
     const reached = run.at(-1)?.maxTXID ?? end;
     if (reached >= end) break;
     rest = rest.filter((file) => file.minTXID > reached);
