@@ -57,7 +57,15 @@ async function run(): Promise<void> {
   const rows: Row[] = [];
   for (const measure of chosen) {
     bench.log(`— ${measure.name}`);
-    rows.push(...(await measure.run(bench)));
+    try {
+      rows.push(...(await measure.run(bench)));
+    } catch (error) {
+      // The others are still worth their while.
+      bench.log(
+        `${measure.name} failed: ${error instanceof Error ? error.message : String(error)}`,
+      );
+      process.exitCode = 1;
+    }
   }
   const command = ["npm run bench --", ...process.argv.slice(2)].join(" ");
   const report = newReport(command, programs, rows, startedAt);
