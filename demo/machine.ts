@@ -8,7 +8,7 @@ import type { Order, ShopMessage } from "./orders.ts";
 const LITESTREAM = path.resolve(import.meta.dirname, "../bin/litestream.js");
 
 /** Intervals of replication in the demo: at most this much is lost when the machine dies. */
-export const INTERVAL = "50ms";
+export const INTERVAL = "10ms";
 
 /** An order that the shop has committed, with the monotonic time when the commit returned. */
 export interface CommittedOrder {
