@@ -89,11 +89,13 @@ export async function alternate(
     cacheSize: 20,
   });
   await application.transact(60);
+  // Pages that nobody touches again: a file that holds them can only be a full image.
+  await application.execute("CREATE TABLE ballast AS SELECT randomblob(300000) AS body");
   let newest = 0;
   for (let turn = 0; turn < turns; turn++) {
     const replication = replications[turn % 2] as Replication;
     if (random.chance(0.7)) await writeSomething(application, random);
-    await takeTurn(replication, application, random);
+    await takeTurn(replication, application, random, checkpoints === "none");
     const written = listLevel(replication.metaFolder, 0).filter(
       ({ minTXID }) => minTXID > Math.max(newest, 1),
     );
@@ -160,6 +162,7 @@ async function takeTurn(
   replication: Replication,
   application: Application,
   random: Random,
+  mayBeKilled: boolean,
 ): Promise<void> {
   if (random.chance(0.4)) {
     await replication.once();
@@ -176,7 +179,7 @@ async function takeTurn(
   }
   // The real one replicates nothing at all when it is stopped before its first tick.
   await sleep(100);
-  if (random.chance(0.3)) {
+  if (mayBeKilled && random.chance(0.3)) {
     // What it did not copy any more is for the next one.
     await daemon.kill();
     await replication.once();
