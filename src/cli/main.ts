@@ -23,6 +23,11 @@ const COMMANDS: readonly Command[] = [
     load: async () => (await import("./commands/databases.ts")).runDatabases,
   },
   {
+    name: "generations",
+    summary: "list generations of a v0.3 backup",
+    load: async () => (await import("./commands/generations.ts")).runGenerations,
+  },
+  {
     name: "ltx",
     summary: "list available LTX files for a database",
     load: async () => (await import("./commands/ltx.ts")).runLTX,
@@ -48,6 +53,11 @@ const COMMANDS: readonly Command[] = [
     load: async () => (await import("./commands/restore.ts")).runRestore,
   },
   {
+    name: "snapshots",
+    summary: "list snapshots of a v0.3 backup",
+    load: async () => (await import("./commands/snapshots.ts")).runSnapshots,
+  },
+  {
     name: "status",
     summary: "display replication status for databases",
     load: async () => (await import("./commands/status.ts")).runStatus,
@@ -57,20 +67,22 @@ const COMMANDS: readonly Command[] = [
     summary: "prints the binary version",
     load: async () => (await import("./commands/version.ts")).runVersion,
   },
+  {
+    name: "wal",
+    summary: "list WAL segments of a v0.3 backup",
+    load: async () => (await import("./commands/wal.ts")).runWAL,
+  },
 ];
 
 /** Commands of Litestream that this version does not have. */
 const MISSING_COMMANDS: ReadonlySet<string> = new Set([
-  "generations",
   "info",
   "list",
   "register",
-  "snapshots",
   "start",
   "stop",
   "sync",
   "unregister",
-  "wal",
 ]);
 
 const HELP_WORDS: ReadonlySet<string> = new Set(["help", "-h", "-help", "--help"]);

@@ -15,7 +15,9 @@ import { formatJSON } from "./json.ts";
 import { createCommandLogger } from "./logging.ts";
 import { newestReplica, refusalError, type OpenReplica } from "./newest-replica.ts";
 import { openReplicas } from "./open-replicas.ts";
+import { performV3Restore, printV3Plan } from "./perform-v3-restore.ts";
 import { ProgressLine } from "./progress.ts";
+import { chooseRestoreSource, type V3Source } from "./restore-source.ts";
 import { formatTable } from "./table.ts";
 
 /** Runs the request; resolves to the exit code. */
@@ -32,8 +34,18 @@ export async function performRestore(
   try {
     await using clients = new AsyncDisposableStack();
     const open = await openReplicas(request.replicas, clients, io, logger);
-    const chosen = await newestReplica(open, request.target, logger, stop.signal);
+    const { followIntervalMs } = request;
+    if (followIntervalMs !== undefined) {
+      const followed = await newestReplica(open, request.target, logger, stop.signal);
+      const { performFollow } = await import("./perform-follow.ts");
+      return await performFollow(request, followIntervalMs, followed, logger, io, stop.signal);
+    }
+    const chosen = await chooseRestoreSource(open, request, logger, stop.signal);
     if (open.length > 1) logger.info("restoring from replica", { replica: chosen.replica.name });
+    if (chosen.format === "v3") {
+      await restoreFromV3(request, chosen, logger, io, stop.signal);
+      return 0;
+    }
     if (request.dryRun) return await printPlan(request, chosen, io, stop.signal);
     const summary = await restoreFrom(request, chosen, io, stop.signal);
     report(request, chosen, summary, logger, io);
@@ -77,6 +89,21 @@ async function restoreFrom(
     parallelism: request.parallelism,
     integrityCheck: request.integrityCheck,
     force: request.force,
+    signal,
+    onProgress: (state) => showProgress(progress, state, request),
+  });
+}
+
+async function restoreFromV3(
+  request: RestoreRequest,
+  source: V3Source,
+  logger: Logger,
+  io: CommandIO,
+  signal: AbortSignal,
+): Promise<void> {
+  if (request.dryRun) return printV3Plan(request, source, io);
+  using progress = new ProgressLine(io);
+  await performV3Restore(request, source, logger, io, {
     signal,
     onProgress: (state) => showProgress(progress, state, request),
   });
@@ -198,10 +225,8 @@ function refuse(request: RestoreRequest, error: unknown, io: CommandIO): number 
     return 0;
   }
   const hint = [error.message, error.hint].filter((text) => text !== undefined).join(". ");
-  throw new UsageError(noBackupMessage(request.target, error.nothingAtAll), {
-    hint,
-    cause: error.cause,
-  });
+  const words = error.upstreamMessage ?? noBackupMessage(request.target, error.nothingAtAll);
+  throw new UsageError(words, { hint, cause: error.cause });
 }
 
 function noBackupMessage(target: RestoreTarget, nothingAtAll: boolean): string {

@@ -3,11 +3,12 @@ import { stat } from "node:fs/promises";
 import type { DatabaseConfig } from "../config/config.ts";
 import { RestoreError } from "../engine/restore-error.ts";
 import { restore } from "../engine/restore.ts";
+import { restoreV3 } from "../engine/restore-v3.ts";
 import { formatError, type Logger } from "../service/logger.ts";
 import { UsageError } from "./errors.ts";
 import type { CommandIO } from "./io.ts";
-import { newestReplica } from "./newest-replica.ts";
 import { openReplicas } from "./open-replicas.ts";
+import { chooseRestoreSource } from "./restore-source.ts";
 
 const PARALLELISM = 8;
 
@@ -54,15 +55,27 @@ async function restoreNewest(
   await using clients = new AsyncDisposableStack();
   const open = await openReplicas(replicas, clients, io, logger);
   const target = { kind: "latest" } as const;
-  const { client } = await newestReplica(open, target, logger, signal);
-  await restore(client, {
-    target,
+  const source = await chooseRestoreSource(open, { target }, logger, signal);
+  const options = {
     outputPath: path,
     parallelism: PARALLELISM,
     integrityCheck: "quick",
     force: false,
     signal,
+  } as const;
+  if (source.format === "ltx") {
+    await restore(source.client, { ...options, target });
+    return;
+  }
+  const { client, replica, plan } = source;
+  const { ageIdentities } = replica;
+  const summary = await restoreV3(client, {
+    ...options,
+    plan,
+    target: source.target,
+    ageIdentities,
   });
+  for (const problem of summary.problems) logger.warn("odd v0.3 backup", { problem });
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -44,6 +44,7 @@ export function buildConfig(
   const usable = entries.filter((entry) => checkDatabaseEntry(entry, sink));
   const context: Omit<ReplicaContext, "label"> = {
     inherited: values,
+    ageIdentities: block.age.values.identities ?? [],
     endpointTypes: endpointTypes(top, usable, sink),
     cwd: options.cwd,
     env: options.env,

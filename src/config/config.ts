@@ -86,6 +86,8 @@ export interface ReplicaConfig {
   readonly snapshotIntervalMs: number | undefined;
   readonly retentionMs: number | undefined;
   readonly retentionCheckIntervalMs: number | undefined;
+  /** Key texts that read age-encrypted v0.3 backups. */
+  readonly ageIdentities: readonly string[];
 }
 
 /** Something the configuration asks for and this version does not do. */

@@ -140,7 +140,9 @@ export function buildReplicas(
   }
   return replicas.flatMap((replica) => {
     const label = `${entry.label}.${replica.label}`;
-    const built = buildReplica(replica.section, { ...context, label }, sink);
+    const own = replica.age.values.identities ?? [];
+    const ageIdentities = own.length > 0 ? own : context.ageIdentities;
+    const built = buildReplica(replica.section, { ...context, label, ageIdentities }, sink);
     return built === undefined ? [] : [built];
   });
 }

@@ -77,6 +77,7 @@ test("parseConfig() gives a database upstream's defaults", () => {
         options: { type: "file", path: "/r" },
         syncIntervalMs: 1_000,
         autoRecover: false,
+        ageIdentities: [],
         maxSyncLTXFiles: 256,
         validationIntervalMs: undefined,
         snapshotIntervalMs: undefined,

@@ -20,7 +20,6 @@ const ROWS: readonly Row[] = [
   { key: "socket.enabled", lacks: "serve a control socket" },
   { key: "heartbeat-url", lacks: "send heartbeats" },
   { key: "retention-check-interval", lacks: "check each replica's retention at a time of its own" },
-  { key: "age.identities", lacks: "read encrypted backups" },
   {
     key: "age.recipients",
     lacks: "encrypt",
@@ -45,9 +44,8 @@ export function topNotYet(top: TopSection, block: Blocks): readonly NotYet[] {
     add(nonEmpty(values[key]) !== undefined, key, top.lineOf(key));
   }
   add(block.socket.values.enabled === true, "socket.enabled", block.socket.lineOf("enabled"));
-  for (const key of ["identities", "recipients"] as const) {
-    add((block.age.values[key]?.length ?? 0) > 0, `age.${key}`, block.age.lineOf(key));
-  }
+  const { age } = block;
+  add((age.values.recipients?.length ?? 0) > 0, "age.recipients", age.lineOf("recipients"));
   return rows.filter((row) => row !== undefined);
 }
 
@@ -64,10 +62,9 @@ export function databaseNotYet(entry: DatabaseEntry): readonly NotYet[] {
   for (const { section, age, label } of entry.replicas) {
     const checks = "retention-check-interval";
     add(section.values[checks] !== undefined, checks, `${label}.${checks}`, section.lineOf(checks));
-    for (const key of ["identities", "recipients"] as const) {
-      const wanted = (age.values[key]?.length ?? 0) > 0;
-      add(wanted, `age.${key}`, `${label}.age.${key}`, age.lineOf(key));
-    }
+    const encrypts = (age.values.recipients?.length ?? 0) > 0;
+    const where = `${label}.age.recipients`;
+    add(encrypts, "age.recipients", where, age.lineOf("recipients"));
   }
   return rows.filter((row) => row !== undefined);
 }

@@ -30,6 +30,8 @@ export interface ReplicaContext {
   readonly inherited: GlobalReplicaValues;
   /** The kinds of replica that take a global `endpoint`. */
   readonly endpointTypes: ReadonlySet<string>;
+  /** `age.identities` of the replica, else of the top of the file. */
+  readonly ageIdentities: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** `dbs[/data/app.db].replica`, for messages. */
@@ -102,6 +104,7 @@ export function buildReplica(
     snapshotIntervalMs: values["snapshot-interval"],
     retentionMs: values.retention,
     retentionCheckIntervalMs: values["retention-check-interval"],
+    ageIdentities: context.ageIdentities,
   };
 }
 

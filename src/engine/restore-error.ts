@@ -30,6 +30,8 @@ export interface RestoreErrorDetails {
   readonly cause?: unknown;
   /** With "no-backup": the replica holds nothing at all. */
   readonly nothingAtAll?: boolean;
+  /** What Litestream says in this case, where scripts may look for it. */
+  readonly upstreamMessage?: string | undefined;
   readonly lastReachable?: RestorePoint | undefined;
 }
 
@@ -40,6 +42,7 @@ export class RestoreError extends Error {
   /** How a person can go on. */
   readonly hint: string | undefined;
   readonly nothingAtAll: boolean;
+  readonly upstreamMessage: string | undefined;
   /** The last state that can be restored instead, where that is known. */
   readonly lastReachable: RestorePoint | undefined;
 
@@ -48,6 +51,7 @@ export class RestoreError extends Error {
     this.kind = kind;
     this.hint = details.hint;
     this.nothingAtAll = details.nothingAtAll ?? false;
+    this.upstreamMessage = details.upstreamMessage;
     this.lastReachable = details.lastReachable;
   }
 }

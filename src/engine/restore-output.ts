@@ -129,6 +129,11 @@ export class RestoreOutput implements AsyncDisposable {
     });
   }
 
+  /** Cuts the file off, or lengthens it with zeros. */
+  resize(sizeBytes: number): void {
+    this.#attempt(() => ftruncateSync(this.#fd, sizeBytes));
+  }
+
   /** Makes the file durable under its temporary name. */
   async sync(): Promise<void> {
     await attempt(this.#options.outputPath, () => promisify(fsync)(this.#fd));
@@ -262,7 +267,7 @@ async function attempt<T>(outputPath: string, action: () => Promise<T>): Promise
 }
 
 /** A failed system call on the output as a RestoreError; anything else as it is. */
-function outputFailure(outputPath: string, error: unknown): unknown {
+export function outputFailure(outputPath: string, error: unknown): unknown {
   if (!(error instanceof Error) || !("syscall" in error)) return error;
   return new RestoreError("output-failed", `Cannot write "${outputPath}": ${error.message}`, {
     cause: error,

@@ -231,7 +231,7 @@ function candidateOf(plan: RestorePlan): Candidate | undefined {
 }
 
 /** Makes the temporary file durable and asks SQLite about it, both at the same time. */
-async function proveOutput(
+export async function proveOutput(
   output: RestoreOutput,
   check: IntegrityCheck,
   signal: AbortSignal | undefined,

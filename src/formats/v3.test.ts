@@ -6,6 +6,7 @@ import {
   formatV3SegmentName,
   formatV3SnapshotName,
   isV3Generation,
+  parseV3Path,
   parseV3SegmentName,
   parseV3SnapshotName,
 } from "./v3.ts";
@@ -57,4 +58,31 @@ test("formatV3Pos() pads index and offset", () => {
     formatV3Pos("0123456789abcdef", 1, 4152),
     "0123456789abcdef/00000001:0000000000001038",
   );
+});
+
+test("parseV3Path() tells snapshots, segments and anything else apart", () => {
+  const generation = "0123456789abcdef";
+  const folder = `generations/${generation}`;
+  assert.deepEqual(parseV3Path(`${folder}/snapshots/0000000a.snapshot.lz4`), {
+    kind: "snapshot",
+    generation,
+    index: 10,
+  });
+  assert.deepEqual(parseV3Path(`${folder}/wal/0000000a_100000000.wal.lz4`), {
+    kind: "segment",
+    generation,
+    index: 10,
+    offset: 0x1_0000_0000,
+  });
+  for (const path of [
+    `${folder}/wal/0000000a.snapshot.lz4`,
+    `${folder}/snapshots/0000000a_00000000.wal.lz4`,
+    `${folder}/wal/deeper/0000000a_00000000.wal.lz4`,
+    `${folder}/wal/0000000a_00000000.wal.lz4.tmp`,
+    `${folder}/other/0000000a.snapshot.lz4`,
+    "generations/0123/snapshots/0000000a.snapshot.lz4",
+    "elsewhere/0123456789abcdef/snapshots/0000000a.snapshot.lz4",
+  ]) {
+    assert.equal(parseV3Path(path), null, path);
+  }
 });

@@ -11,6 +11,29 @@ export interface V3SegmentName {
   readonly offset: number;
 }
 
+/** What an object of a v0.3 replica is, by its path. */
+export type V3ObjectName =
+  | { readonly kind: "snapshot"; readonly generation: string; readonly index: number }
+  | ({ readonly kind: "segment"; readonly generation: string } & V3SegmentName);
+
+/** The folder of all v0.3 backups below the replica path. */
+export const V3_FOLDER = "generations";
+
+/**
+ * Reads a path below the replica path: `generations/<generation>/snapshots/<name>` or `generations/<generation>/wal/<name>`.
+ * Null when it is neither.
+ */
+export function parseV3Path(path: string): V3ObjectName | null {
+  const [folder, generation = "", kind, name = "", ...more] = path.split("/");
+  if (folder !== V3_FOLDER || !isV3Generation(generation) || more.length > 0) return null;
+  if (kind === "snapshots") {
+    const index = parseV3SnapshotName(name);
+    return index === null ? null : { kind: "snapshot", generation, index };
+  }
+  const segment = kind === "wal" ? parseV3SegmentName(name) : null;
+  return segment === null ? null : { kind: "segment", generation, ...segment };
+}
+
 /** Whether a folder name is that of a generation: 16 hex digits. */
 export function isV3Generation(name: string): boolean {
   return GENERATION.test(name);

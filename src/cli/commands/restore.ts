@@ -79,11 +79,29 @@ const FLAGS = {
       "Defaults to quick.",
     ],
   },
+  generation: {
+    kind: "string",
+    value: "NAME",
+    help: ["Restore this generation of a v0.3 backup."],
+  },
+  index: {
+    kind: "string",
+    value: "NUM",
+    help: ["Restore a v0.3 backup up to a hex-encoded WAL index (inclusive)."],
+  },
+  f: {
+    kind: "boolean",
+    help: [
+      "Follow: keep the restored database up to date until interrupted.",
+      "Continues with an existing one from the position in its -txid file.",
+    ],
+  },
+  "follow-interval": {
+    kind: "duration",
+    value: "DURATION",
+    help: ["Polling interval of follow mode.", "Defaults to 1s."],
+  },
   // Flags of other versions: told apart from typing mistakes.
-  f: { kind: "boolean" },
-  "follow-interval": { kind: "duration" },
-  generation: { kind: "string" },
-  index: { kind: "string" },
   v: { kind: "boolean" },
 } as const;
 
@@ -119,6 +137,9 @@ export interface RestoreRequest {
   readonly outputPath: string;
   readonly replicas: readonly ReplicaConfig[];
   readonly target: RestoreTarget;
+  /** Only in v0.3 backups. */
+  readonly generation: string | undefined;
+  readonly index: number | undefined;
   readonly integrityCheck: IntegrityCheck;
   /** The check was asked for, and is reported. */
   readonly integrityCheckAsked: boolean;
@@ -126,12 +147,15 @@ export interface RestoreRequest {
   readonly force: boolean;
   readonly json: boolean;
   readonly dryRun: boolean;
+  /** Pause between two looks at the replica, in follow mode. */
+  readonly followIntervalMs: number | undefined;
   readonly ifReplicaExists: boolean;
   readonly logging: LoggingConfig;
 }
 
 const EXAMPLE = "litestream restore -o /path/to/db s3://bucket/prefix";
 const DEFAULT_PARALLELISM = 8;
+const DEFAULT_FOLLOW_INTERVAL_MS = 1_000;
 
 /** Runs the command. */
 export async function runRestore(args: readonly string[], io: CommandIO): Promise<number> {
@@ -146,8 +170,9 @@ export async function runRestore(args: readonly string[], io: CommandIO): Promis
     throw new UsageError("database path or replica URL required", { example: EXAMPLE });
   }
   if (more.length > 0) throw new UsageError("too many arguments");
-  refuseLaterFlags(flags);
   const target = readTarget(flags);
+  const { generation, index } = readV3Target(flags, target);
+  const followIntervalMs = readFollowInterval(flags, target);
   const integrityCheck = readIntegrityCheck(flags["integrity-check"]);
   const parallelism = flags.parallelism ?? DEFAULT_PARALLELISM;
   if (parallelism < 1)
@@ -168,12 +193,15 @@ export async function runRestore(args: readonly string[], io: CommandIO): Promis
       ...from,
       source,
       target,
+      generation,
+      index,
       integrityCheck,
       integrityCheckAsked: flags["integrity-check"] !== undefined,
       parallelism,
       force: flags.force === true,
       json: flags.json === true,
       dryRun: flags["dry-run"] === true,
+      followIntervalMs,
       ifReplicaExists: flags["if-replica-exists"] === true,
     },
     logger,
@@ -218,16 +246,13 @@ async function resolveSource(source: string, flags: RestoreFlags, io: CommandIO)
   };
 }
 
-function refuseLaterFlags(flags: RestoreFlags): void {
-  for (const [name, what] of [
-    ["f", "follow mode"],
-    ["follow-interval", "follow mode"],
-    ["generation", "v0.3 backups"],
-    ["index", "v0.3 backups"],
-  ] as const) {
-    if (flags[name] === undefined) continue;
-    throw new UsageError(`-${name} is not available: this version does not have ${what}`);
-  }
+/** The interval of follow mode; undefined without it. */
+function readFollowInterval(flags: RestoreFlags, target: RestoreTarget): number | undefined {
+  if (flags.f !== true) return undefined;
+  if (target.kind !== "latest") throw new UsageError(`cannot use follow mode with -${target.kind}`);
+  if (flags["dry-run"] === true) throw new UsageError("cannot use -dry-run with -f");
+  const intervalMs = flags["follow-interval"] ?? 0;
+  return intervalMs > 0 ? intervalMs : DEFAULT_FOLLOW_INTERVAL_MS;
 }
 
 function readTarget(flags: RestoreFlags): RestoreTarget {
@@ -252,6 +277,30 @@ function readTarget(flags: RestoreFlags): RestoreTarget {
     return { kind: "timestamp", at: readTimestamp(timestamp) };
   }
   return { kind: "latest" };
+}
+
+/** As in v0.3: a name, and up to 31 bits in hex digits. */
+function readV3Target(
+  { generation, index }: RestoreFlags,
+  target: RestoreTarget,
+): { readonly generation: string | undefined; readonly index: number | undefined } {
+  const isGeneration = generation !== undefined && generation !== "";
+  const isIndex = index !== undefined && index !== "";
+  if ((isGeneration || isIndex) && target.kind === "txid") {
+    throw new UsageError("cannot specify -txid with -generation or -index", {
+      hint: "v0.3 backups have no transaction IDs",
+    });
+  }
+  const number = isIndex && /^[\da-f]+$/i.test(index) ? Number.parseInt(index, 16) : Number.NaN;
+  if (isIndex && !(number <= 0x7fff_ffff)) {
+    throw new UsageError(
+      `invalid value ${JSON.stringify(index)} for flag -index: invalid hexadecimal format`,
+    );
+  }
+  return {
+    generation: isGeneration ? generation : undefined,
+    index: isIndex ? number : undefined,
+  };
 }
 
 function readTimestamp(text: string): Date {
