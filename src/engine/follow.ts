@@ -261,7 +261,8 @@ class Follower implements Disposable {
       try {
         switch (plan.kind) {
           case "current":
-            return undefined;
+            // What is damaged shows that there is more.
+            return bad.size === 0 ? undefined : damageFirst(bad, "no other file covers it");
           case "look-further":
             throw new Error("A plan from all levels asks for more");
           case "stalled":
