@@ -54,7 +54,9 @@ async function run(): Promise<void> {
     folder,
     log: (line) => process.stderr.write(`${line}\n`),
   };
+  const command = ["npm run bench --", ...process.argv.slice(2)].join(" ");
   const rows: Row[] = [];
+  const report = newReport(command, programs, rows, startedAt);
   for (const measure of chosen) {
     bench.log(`— ${measure.name}`);
     try {
@@ -66,12 +68,11 @@ async function run(): Promise<void> {
       );
       process.exitCode = 1;
     }
+    // After each measure, so that an interrupted run has something to show.
+    if (flags.markdown) fs.writeFileSync(flags.markdown, `${formatReport(report)}\n`);
+    if (flags.json) fs.writeFileSync(flags.json, `${JSON.stringify(report, null, 2)}\n`);
   }
-  const command = ["npm run bench --", ...process.argv.slice(2)].join(" ");
-  const report = newReport(command, programs, rows, startedAt);
   console.log(formatReport(report));
-  if (flags.markdown) fs.writeFileSync(flags.markdown, `${formatReport(report)}\n`);
-  if (flags.json) fs.writeFileSync(flags.json, `${JSON.stringify(report, null, 2)}\n`);
   bench.log(`Generated databases and the peer are kept in ${cacheFolder()}`);
 }
 
