@@ -11,7 +11,9 @@ import { restore } from "../../src/engine/restore.ts";
 import type { RestoreSummary } from "../../src/engine/restore.ts";
 import { parseLTXName, SNAPSHOT_LEVEL } from "../../src/formats/ltx/layout.ts";
 import type { TXID } from "../../src/formats/ltx/txid.ts";
-import type { LTXFileInfo } from "../../src/storage/replica-client.ts";
+import { MemoryReplicaClient } from "../../src/storage/memory.ts";
+import type { MemoryReplicaSettings } from "../../src/storage/memory.ts";
+import type { ListOptions, LTXFileInfo } from "../../src/storage/replica-client.ts";
 import type { Random } from "../harness/random.ts";
 import { digestOf } from "./application.ts";
 import { disk } from "./disk.ts";
@@ -34,6 +36,21 @@ export interface JudgeOptions {
 const SAMPLES = 2;
 /** Files that a machine at rest may keep: those that a start compares, and the newest. */
 const MAX_LOCAL_FILES = 12;
+
+/** The store without uploads that overtook one that never arrived: nobody was told of them. */
+class AcknowledgedOnly extends MemoryReplicaClient {
+  readonly #position: TXID;
+
+  constructor(settings: MemoryReplicaSettings, position: TXID) {
+    super(settings);
+    this.#position = position;
+  }
+
+  override async *list(level: number, options: ListOptions = {}): AsyncIterable<LTXFileInfo> {
+    for await (const file of super.list(level, options))
+      if (level > 0 || file.maxTXID <= this.#position) yield file;
+  }
+}
 
 export class Judge {
   readonly #options: JudgeOptions;
@@ -197,11 +214,11 @@ export class Judge {
   }
 
   async #run(target: RestoreTarget): Promise<RestoreSummary> {
-    const { store, count } = this.#options;
+    const { store, count, promises } = this.#options;
     for (const suffix of ["", "-wal", "-shm"]) rmSync(`${this.#output}${suffix}`, { force: true });
     count("restores");
     return await disk.idle(() =>
-      restore(store.judge(), {
+      restore(new AcknowledgedOnly({ objects: store.objects }, promises.greatest), {
         target,
         outputPath: this.#output,
         parallelism: 2,

@@ -43,6 +43,9 @@ export interface MachineOptions {
   readonly onEvent: (machine: Machine, event: EngineEvent) => void;
 }
 
+/** Virtual time in which everything that was asked of an engine must have come to an end. */
+const PATIENCE_MS = 1_000_000;
+
 interface Engine {
   readonly life: Life;
   readonly runner: DatabaseRunner;
@@ -155,7 +158,7 @@ export class Machine {
   /** A final copy and upload, and a clean end. False: the upload failed, as it may. */
   async stopEngine(): Promise<boolean> {
     const engine = this.#engine;
-    if (engine === null) return true;
+    if (engine === null) return false;
     const { runner, life } = engine;
     const { scheduler } = this.#options;
     const stop = async (): Promise<boolean> => {
@@ -168,12 +171,10 @@ export class Machine {
         await runner.close();
       }
     };
-    const synced = await scheduler.drive(
-      currentLife.run(life, () => stop()),
-      1_000_000,
-    );
-    this.#bury(engine);
-    return synced;
+    const stopping = currentLife.run(life, stop);
+    const synced = await scheduler.drive(life, stopping, PATIENCE_MS);
+    if (life.alive) this.#bury(engine);
+    return synced === true;
   }
 
   /** The engine's process dies at once. */
@@ -194,10 +195,8 @@ export class Machine {
     if (engine === null) return false;
     const { runner, life } = engine;
     const sync = currentLife.run(life, () => runner.sync(new AbortController().signal));
-    return await this.#options.scheduler.drive(
-      sync.catch(() => false),
-      1_000_000,
-    );
+    const done = sync.catch(() => false);
+    return (await this.#options.scheduler.drive(life, done, PATIENCE_MS)) === true;
   }
 
   async snapshot(): Promise<boolean> {
@@ -209,7 +208,7 @@ export class Machine {
       () => true,
       () => false,
     );
-    return await this.#options.scheduler.drive(taken, 1_000_000);
+    return (await this.#options.scheduler.drive(life, taken, PATIENCE_MS)) === true;
   }
 
   /** Power fails: application and engine die, and the disk loses some of what was not flushed. */

@@ -112,14 +112,18 @@ export class Scheduler {
     this.#elapsedMs = Math.max(this.#elapsedMs, endMs);
   }
 
-  /** Drives the world until `promise` is settled. Fails when it is not after `limitMs` of virtual time. */
-  async drive<T>(promise: Promise<T>, limitMs: number): Promise<T> {
+  /**
+   * Drives the world until `promise` is settled. Undefined: the life that was to settle it has ended. Fails when nothing happened
+   * in `limitMs` of virtual time.
+   */
+  async drive<T>(life: Life, promise: Promise<T>, limitMs: number): Promise<T | undefined> {
     let settled = false;
     const done = (): void => void (settled = true);
     promise.then(done, done);
     for (let waited = 0; !settled; waited += 100) {
       await this.settle();
       if (settled) break;
+      if (!life.alive) return undefined;
       if (waited > limitMs) throw new Error(`Nothing came of it in ${limitMs} ms`);
       await this.advance(100);
     }

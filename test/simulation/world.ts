@@ -20,6 +20,9 @@ const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
+/** What the application does between accesses of the engine within one step: an engine must be able to catch up. */
+const MAX_ACTS_IN_BETWEEN = 12;
+
 /** What a run met, so that nobody believes a green run that met nothing. */
 export type Tally = Record<string, number>;
 
@@ -63,6 +66,7 @@ class World implements DiskObserver {
   readonly #deathRate: number;
   readonly #isDouble: boolean;
   #isActing = false;
+  #actsLeft = 0;
   #calm = false;
   /** Somebody's disk went back in time, or a clock jumped: what times mean is open. */
   #timesAreOpen = false;
@@ -112,6 +116,7 @@ class World implements DiskObserver {
     first.startEngine();
     const steps = this.#random.integer(8, 30);
     for (let step = 0; step < steps; step++) {
+      this.#actsLeft = MAX_ACTS_IN_BETWEEN;
       await this.#step(this.#pickMachine());
       await this.#scheduler.settle();
       this.#check();
@@ -133,7 +138,9 @@ class World implements DiskObserver {
   onAccess(life: Life, what: "wal-open" | "wal-read" | "sql", path: string): void {
     const machine = this.#machines.find(({ name }) => name === life.machine);
     if (machine === undefined || machine.life !== life) return;
-    if (!this.#calm && !this.#isActing && this.#random.chance(this.#interleaving)) {
+    const mayAct = !this.#calm && !this.#isActing && this.#actsLeft > 0;
+    if (mayAct && this.#random.chance(this.#interleaving)) {
+      this.#actsLeft--;
       this.#act(machine, `during ${what} `);
     }
     if (what === "wal-open" && path === `${machine.application.path}-wal`)
@@ -258,7 +265,7 @@ class World implements DiskObserver {
     const before = machine.history.index;
     const synced = await machine.stopEngine();
     this.#note(`${machine.name}: engine stops, ${synced ? "synced" : "not synced"}`);
-    if (synced) await this.#judge.checkLatest(machine, before);
+    if (synced && this.#machines.length === 1) await this.#judge.checkLatest(machine, before);
     this.#startLater(machine);
   }
 
@@ -266,7 +273,7 @@ class World implements DiskObserver {
     const before = machine.history.index;
     const synced = await machine.syncEngine();
     this.#note(`${machine.name}: sync ${synced ? "done" : "failed"}`);
-    if (synced && machine.replica?.status.state === "running")
+    if (synced && this.#machines.length === 1 && machine.replica?.status.state === "running")
       await this.#judge.checkLatest(machine, before);
   }
 
@@ -286,7 +293,11 @@ class World implements DiskObserver {
       machine.copyDisk(copy);
       this.#note(`${machine.name}: volume copied`);
     }
-    if (wasOpen) this.#outside(() => machine.application.open());
+    this.#outside(() => {
+      // Opened in any case: the judge must know which state is current now.
+      machine.application.open();
+      if (!wasOpen) machine.application.close("killed");
+    });
     this.#startLater(machine);
   }
 
@@ -346,6 +357,7 @@ class World implements DiskObserver {
     this.#check();
     await this.#judgeNow();
     this.#judge.checkLocal(first);
+    first.startEngine();
     const before = first.history.index;
     const synced = await first.stopEngine();
     if (!synced) throw new Error("The final sync failed although nothing fails any more");
