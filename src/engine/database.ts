@@ -78,6 +78,8 @@ export class Database {
   #lastCheckpointAt: number;
   #syncedSinceCheckpoint = false;
   #blocked: { readonly frames: number; readonly at: number } | null = null;
+  /** Whether a checkpoint of ours took all that is copied: the next commit can restart the WAL. */
+  #allBackfilled = false;
   /** Where the copy stood when a checkpoint left the read lock on slot 0. */
   #slotZero: { readonly generation: string; readonly frames: number } | null = null;
   #announcedWaiting = false;
@@ -157,6 +159,29 @@ export class Database {
       if (this.#opened === null) return;
       this.#opened.readLock.rest();
       await this.#deps.checkpointThread.release(this.#opened.path);
+    });
+  }
+
+  /**
+   * To be called last, before everything is uploaded and closed: leaves one frame in the WAL that is copied but not
+   * checkpointed. While it is there nobody can restart the WAL, so whatever is committed until the next start follows the
+   * copied frames, and the next program, ours or Litestream, goes on without a full image. True: there is a new file.
+   */
+  leaveFrame(signal?: AbortSignal): Promise<boolean> {
+    return this.#lock.run(async () => {
+      if (this.#opened === null || !this.#allBackfilled) return false;
+      try {
+        bumpSequence(this.#opened.writer);
+      } catch (error) {
+        if (isBusy(error)) return false;
+        throw error;
+      }
+      await this.#syncAll(signal);
+      this.#slotZero = null;
+      this.#opened.sync.unseal();
+      // The frame alone is no reason for another checkpoint.
+      this.#syncedSinceCheckpoint = false;
+      return true;
     });
   }
 
@@ -269,6 +294,7 @@ export class Database {
         continue;
       }
       files++;
+      this.#allBackfilled = false;
       this.#copiedFrames += outcome.walBytes / (WAL_FRAME_HEADER_SIZE + pageSize);
       this.#syncedSinceCheckpoint = true;
       this.#imageReason = null;
@@ -295,6 +321,7 @@ export class Database {
     sync.unseal();
     const counted = this.#countingTarget(signal);
     await leaveSlotZero(counted.target);
+    this.#allBackfilled = true;
     return counted.files();
   }
 
@@ -349,6 +376,7 @@ export class Database {
       }
       throw error;
     }
+    this.#allBackfilled = true;
     // A commit of ours may have restarted the WAL already.
     const after = await this.#syncAll(signal);
     const files = counted.files() + (after === "busy" ? 0 : after.files);

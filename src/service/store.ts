@@ -206,6 +206,7 @@ export class Store implements AsyncDisposable {
     for (let attempt = 1; ; attempt++) {
       try {
         await runner.sync(stop);
+        if (await runner.database.leaveFrame(stop)) await runner.sync(stop);
         return;
       } catch (error) {
         if (stop.aborted) throw finalSyncError(stop, attempt, error);
