@@ -31,6 +31,8 @@ export interface RunnerOptions extends DatabaseOptions {
   readonly replicas: readonly ReplicaEntry[];
   /** Compaction, snapshots and retention; upstream's defaults where nothing is said. */
   readonly levels?: Partial<LevelSettings>;
+  /** See `DatabaseUpkeepOptions.jitter`. */
+  readonly jitter?: number;
 }
 
 export interface RunnerDependencies extends Omit<DatabaseDependencies, "onWritten"> {
@@ -204,8 +206,15 @@ export class DatabaseRunner {
       },
     };
     const { clock, emit } = this.#deps;
-    const { levels = {} } = this.#options;
-    const upkeep = new DatabaseUpkeep({ database: this.database, local, clock, emit, levels });
+    const { levels = {}, jitter } = this.#options;
+    const upkeep = new DatabaseUpkeep({
+      database: this.database,
+      local,
+      clock,
+      emit,
+      levels,
+      ...(jitter === undefined ? {} : { jitter }),
+    });
     this.#upkeep = upkeep;
     this.#replicas = this.#options.replicas.map((entry) => {
       const replica = this.#createReplica(entry, source, upkeep);

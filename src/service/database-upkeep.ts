@@ -18,6 +18,8 @@ export interface DatabaseUpkeepOptions {
   readonly emit: EmitEvent;
   /** Upstream's defaults where nothing is said. */
   readonly levels: Partial<LevelSettings>;
+  /** 0 … 1: when in the time after each due moment work is done. Default: chosen by the database's path. */
+  readonly jitter?: number;
 }
 
 interface Kept {
@@ -54,7 +56,7 @@ export class DatabaseUpkeep {
 
   /** Takes a replica into care. `overrides`: where it differs from the database's settings. */
   add(replica: Replica, overrides: Partial<LevelSettings> = {}): void {
-    const { database, local, clock, emit } = this.#options;
+    const { database, local, clock, emit, jitter } = this.#options;
     const levels: ReplicaLevels = new ReplicaLevels({
       replica,
       local,
@@ -63,7 +65,7 @@ export class DatabaseUpkeep {
       settings: { ...this.#settings, ...overrides },
       clock,
       emit,
-      jitter: jitterOf(`${database.path}\n${replica.name}`),
+      jitter: jitter ?? jitterOf(`${database.path}\n${replica.name}`),
       onAuditWanted: () => this.#kept.get(replica.name)?.loop.notify(),
     });
     this.#kept.set(replica.name, { replica, levels, loop: new UpkeepLoop(levels, clock) });
