@@ -127,10 +127,22 @@ test("run() dispatches by the first argument", async () => {
         /^Error: litestream restor: unknown command\nHint: Did you mean "litestream restore"\?/,
     },
     {
-      args: ["generations"],
+      args: ["mcp"],
       code: 1,
       stdout: "",
-      stderr: /^Error: litestream generations: unknown command\n/,
+      stderr: /^Error: litestream mcp: unknown command\n/,
+    },
+    ...["generations", "snapshots", "wal"].map((word) => ({
+      args: [word],
+      code: 1,
+      stdout: "",
+      stderr: `Error: database path or replica URL required\nTry: litestream ${word} /path/to/db\n`,
+    })),
+    {
+      args: ["restore", "-index", "80000000", "-o", "x", "file:///nowhere"],
+      code: 1,
+      stdout: "",
+      stderr: 'Error: invalid value "80000000" for flag -index: invalid hexadecimal format\n',
     },
     {
       args: ["replicate", "-h"],

@@ -72,6 +72,12 @@ export type EngineEvent =
       readonly replica: string;
       readonly txid: TXID;
     }
+  /** The replica has no LTX file yet, and holds backups of v0.3, which stay as they are. */
+  | {
+      readonly type: "v3-backups-found";
+      readonly database: string;
+      readonly replica: string;
+    }
   | {
       readonly type: "ltx-uploaded";
       readonly database: string;

@@ -15,6 +15,7 @@ import { ReplicaChain } from "./replica-chain.ts";
 import { Sleeper } from "./sleeper.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import { checkSoleWriter, ReplicaConflictError } from "./upload.ts";
+import { hasV3Objects } from "./v3-inventory.ts";
 import { greatestTXID, isImageRequest, MAX_IN_FLIGHT, nextBackoffMs } from "./upload-plan.ts";
 import type { ImageRequest, StartPlan } from "./upload-plan.ts";
 
@@ -264,6 +265,8 @@ export class Replica {
     await this.client.open(signal);
     const { plan, remoteMaxTXID } = await this.#chain.start(signal);
     this.#remoteMaxTXID = greatestTXID([this.#remoteMaxTXID ?? 0n, remoteMaxTXID]);
+    if (remoteMaxTXID === 0n && this.#startCount === 0 && (await hasV3Objects(this.client, signal)))
+      this.#emit({ type: "v3-backups-found", ...this.#names() });
     this.#imageRequest = isImageRequest(plan) ? plan : undefined;
     this.#started = true;
     this.#startCount++;

@@ -1,5 +1,6 @@
 /** What a replica holds of v0.3 backups (formats §10): generations of snapshots and WAL segments. */
 import { parseV3Path, V3_FOLDER } from "../formats/v3.ts";
+import { isStorageError } from "../storage/replica-client.ts";
 import type { ObjectInfo, ReplicaClient } from "../storage/replica-client.ts";
 
 interface V3Object extends ObjectInfo {
@@ -62,6 +63,18 @@ export function sortV3Objects(objects: readonly ObjectInfo[]): V3Inventory {
 /** Whether there is any v0.3 backup, or what is left of one. */
 export function hasV3Backups({ snapshots, segments }: V3Inventory): boolean {
   return snapshots.length > 0 || segments.length > 0;
+}
+
+/** Whether anything lies where v0.3 keeps its backups. A store that does not let us look there has nothing for us. */
+export async function hasV3Objects(client: ReplicaClient, signal: AbortSignal): Promise<boolean> {
+  const objects = client.beside?.list(V3_FOLDER, { signal });
+  if (objects === undefined) return false;
+  try {
+    for await (const _object of objects) return true;
+  } catch (error) {
+    if (!isStorageError(error, "denied")) throw error;
+  }
+  return false;
 }
 
 export interface V3Generation {

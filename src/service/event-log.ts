@@ -54,6 +54,11 @@ class EventLog {
       case "database-closed":
       case "replica-opened":
         return this.#logLifecycle(event);
+      case "v3-backups-found":
+        this.#replica(event).info("v0.3 backups found, starting a new series beside them", {
+          folder: "generations",
+        });
+        return;
       case "database-waiting":
         if (this.#isNews(event, event.reason)) {
           this.#database(event).info("waiting for database", {
