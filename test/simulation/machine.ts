@@ -132,6 +132,7 @@ export class Machine {
           },
         ],
         levels: habits.levels,
+        jitter: 0.3,
       },
       {
         openConnection: open,
