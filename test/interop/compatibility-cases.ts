@@ -393,6 +393,15 @@ const ltx = cases("ltx", {
   "file URL without a path": "ltx file://",
 });
 
+const wal = cases("wal", {
+  "level 0 of a URL": "wal file://$DIR/levels",
+  "level 9": "wal -level 9 file://$DIR/levels",
+  "all as JSON": ["wal -json -level all file://$DIR/levels", json],
+  "no argument": "wal",
+  "two arguments": "wal a b",
+  "unknown flag": "wal -nope x",
+});
+
 const status = cases("status", {
   text: "status -config $DIR/litestream.yml",
   json: ["status -config $DIR/litestream.yml -json", json],
@@ -577,6 +586,7 @@ export const COMPATIBILITY_CASES: readonly CompatibilityCase[] = [
   ...databaseCases,
   ...severalEntries,
   ...ltx,
+  ...wal,
   ...status,
   ...reset,
   ...restore,
