@@ -186,13 +186,20 @@ export class Application {
   /** Forgets the end of the WAL, which was never flushed. Only while nobody has the database open. */
   loseTail(): string {
     const wal = `${this.path}-wal`;
-    if (!existsSync(wal) || !existsSync(`${this.path}-shm`)) return "no WAL to lose";
+    if (!existsSync(wal)) return "no WAL to lose";
     const bytes = readFileSync(wal);
     if (bytes.length < 32) return "no WAL to lose";
     const frame = 24 + bytes.readUInt32BE(8);
-    // What is in the database file already was flushed before (walindex: nBackfill).
-    const backfilled = readFileSync(`${this.path}-shm`).readUInt32LE(96);
     const frames = Math.floor((bytes.length - 32) / frame);
+    // What is in the database file already was flushed before that. The walindex would say, but a recovery forgets it.
+    const pages = readFileSync(this.path);
+    let backfilled = 0;
+    for (let index = 0; index < frames; index++) {
+      const at = 32 + index * frame;
+      const end = bytes.readUInt32BE(at) * (frame - 24);
+      const page = pages.subarray(end - (frame - 24), end);
+      if (page.equals(bytes.subarray(at + 24, at + frame))) backfilled = index + 1;
+    }
     if (frames <= backfilled) return "nothing to lose";
     const kept = this.#random.integer(backfilled, frames);
     truncateSync(wal, 32 + kept * frame + this.#random.pick([0, 0, 13]));
