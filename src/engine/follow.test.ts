@@ -285,6 +285,18 @@ test("follow() waits for readers without blocking, says so, and can be stopped (
   assert.deepEqual({ ...reader.prepare("SELECT count(*) AS n FROM item").get() }, { n: 4 });
 });
 
+test("follow() makes connections drop their caches (FO6)", async () => {
+  await using scene = await followed();
+  const query = "SELECT hex(body) AS body FROM item WHERE id = 1";
+  await scene.source.write("UPDATE item SET body = x'01' WHERE id = 1");
+  await scene.untilAt(4);
+  using reader = new DatabaseSync(scene.output, { readOnly: true });
+  assert.deepEqual({ ...reader.prepare(query).get() }, { body: "01" });
+  await scene.source.write("UPDATE item SET body = x'02' WHERE id = 1");
+  await scene.untilAt(5);
+  assert.deepEqual({ ...reader.prepare(query).get() }, { body: "02" });
+});
+
 test("follow() waits for a program that has the database open in WAL mode (E15, X14)", async () => {
   await using scene = await followed();
   const reader = new DatabaseSync(scene.output);
