@@ -112,7 +112,6 @@ async function backfillBulk(target: CheckpointTarget): Promise<void> {
     const [synced, result] = await Promise.allSettled([target.syncAll(), running]);
     if (synced.status === "rejected") throw synced.reason;
     if (result.status === "rejected") throw result.reason;
-    await target.syncAll();
     if (!result.value.busy) backfilled = result.value.backfilledFrames;
     if (target.copiedFrames() - backfilled <= REST_FRAMES) break;
   }
