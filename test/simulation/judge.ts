@@ -68,7 +68,7 @@ export class Judge {
     const before = this.#positions.get(machine) ?? 0n;
     this.#positions.set(machine, position);
     for (const [txid, written] of machine.history.written) {
-      if (txid <= before || txid > position) continue;
+      if (txid <= before || txid > position || promises.isKnown(written)) continue;
       const stored = store.objects.get(keyOf({ level: 0, minTXID: txid, maxTXID: txid }));
       if (stored === undefined || Buffer.compare(stored.bytes, written.bytes) !== 0) {
         // A new chain skips what was never uploaded.

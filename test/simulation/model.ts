@@ -87,6 +87,11 @@ export class Promises {
     return [...this.#promised.values()];
   }
 
+  /** Whether this very file was promised, by this machine or by one with the same past. */
+  isKnown(written: Written): boolean {
+    return this.#promised.get(written.txid) === written;
+  }
+
   /** Null, or what is wrong with it. */
   add(written: Written): string | null {
     const known = this.#promised.get(written.txid);
