@@ -154,6 +154,22 @@ test("follow() resumes ahead of the newest snapshot (FO3, E3)", async () => {
   assert.ok(scene.events.some((event) => event.type === "follow-resumed"));
 });
 
+test("follow() goes at least to where an interrupted update may have led (FO2)", async () => {
+  await using scene = await followed();
+  await scene.stop();
+  // Killed between the update to 5 and its position; the files have not all been listed since.
+  scene.source.commit(insertion(scene));
+  scene.source.commit(insertion(scene));
+  await scene.source.publish(0, 4, 4);
+  writeFileSync(`${scene.output}-txid.tmp`, "0000000000000005\n");
+  scene.start();
+  scene.events.length = 0;
+  await scene.until("stall", () => scene.lastState()?.state === "stalled");
+  scene.assertAt(3);
+  await scene.source.publish(0, 5, 5);
+  await scene.untilAt(5);
+});
+
 for (const [what, text] of [
   ["missing", undefined],
   ["empty", ""],

@@ -51,6 +51,7 @@ for (const [from, to, direction] of [
       using database = new FollowedDatabase(path);
       using pages = pagesOfImage(imagePath);
       await database.prepare(pages, signal);
+      copyFileSync(`${path}-journal.tmp`, scratch.path("journal"));
     }
     const { size } = { size: Math.max(before.length, after.length) };
     for (const part of [0, 0.01, 0.3, 0.7, 1]) {
@@ -61,7 +62,7 @@ for (const [from, to, direction] of [
       after.copy(mixture, 0, 0, Math.floor(after.length * part));
       writeFileSync(broken, mixture);
       if (part === 1) truncateSync(broken, after.length);
-      copyFileSync(`${path}-journal.tmp`, `${broken}-journal`);
+      copyFileSync(scratch.path("journal"), `${broken}-journal`);
       using reader = new DatabaseSync(broken);
       assert.deepEqual(
         { ...reader.prepare("PRAGMA integrity_check").get() },
@@ -108,8 +109,9 @@ test("FollowedDatabase undoes what an earlier process left when it opens the fil
     using database = new FollowedDatabase(path);
     using pages = pagesOfImage(scratch.path("image"));
     await database.prepare(pages, signal);
+    copyFileSync(`${path}-journal.tmp`, scratch.path("journal"));
   }
-  renameSync(`${path}-journal.tmp`, `${path}-journal`);
+  renameSync(scratch.path("journal"), `${path}-journal`);
   writeFileSync(path, after);
   using _database = new FollowedDatabase(path);
   assert.ok(readFileSync(path).equals(before));

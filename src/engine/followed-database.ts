@@ -14,6 +14,7 @@ import {
   openSync,
   readSync,
   renameSync,
+  rmSync,
   statSync,
   unlinkSync,
   writeSync,
@@ -164,6 +165,7 @@ export class FollowedDatabase implements Disposable {
   [Symbol.dispose](): void {
     this.#connection.close();
     closeSync(this.#fd);
+    rmSync(this.#journalPath("-journal.tmp"), { force: true });
   }
 
   pageCountOf({ sizeBytes, pageSize }: DatabaseState): number {
