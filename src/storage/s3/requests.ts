@@ -20,6 +20,8 @@ export const s3Backoff: Backoff = { attempts: 10, baseMs: 100, capMs: 20_000 };
 
 /** Attempts while a server has never answered: somebody waits for a restore, and a wrong address stays wrong. */
 const firstAnswerAttempts = 6;
+/** … and no further attempt after that long: a server that takes connections and stays silent uses up one timeout, not six. */
+const firstAnswerPatienceMs = 20_000;
 
 /** How often the region may turn out to be another one in the life of a client. */
 const maxRegionChanges = 3;
@@ -75,12 +77,15 @@ export class S3Requests {
    * at once. `action` names what is done, for messages: `read "key"`.
    */
   async call<T>(action: string, call: S3Call<T>, signal?: AbortSignal): Promise<T> {
+    const startedAt = performance.now();
+    const mayStillAnswer = (attempt: number): boolean =>
+      attempt < firstAnswerAttempts && performance.now() - startedAt < firstAnswerPatienceMs;
     return withAttempts(
       this.#backoff,
       () => this.attempt(action, call, signal),
       (error, attempt) =>
         isStorageError(error, "unavailable") &&
-        (this.#hasAnswered || attempt < firstAnswerAttempts) &&
+        (this.#hasAnswered || mayStillAnswer(attempt)) &&
         this.#tellRetry(error),
       signal,
     );

@@ -13,7 +13,7 @@ import type { Environment } from "./settings.ts";
 const maxSockets = 512;
 const connectTimeoutMs = 30_000;
 /** Silence on a connection in use. There is no limit for a whole request: large bodies take their time. */
-const silenceTimeoutMs = 90_000;
+const silenceTimeoutMs = 60_000;
 /** Below the 60 s after which servers close idle connections (Ceph: 65 s), so that none is used while it closes. */
 const idleTimeoutMs = 50_000;
 
