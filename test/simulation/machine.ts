@@ -11,7 +11,7 @@ import { openConnection } from "../../src/sqlite/node-sqlite.ts";
 import type { EngineEvent } from "../../src/engine/events.ts";
 import type { LevelSettings } from "../../src/engine/replica-levels.ts";
 import type { Replica } from "../../src/engine/replica.ts";
-import { formatLTXName } from "../../src/formats/ltx/layout.ts";
+import { formatLTXName, parseLTXName } from "../../src/formats/ltx/layout.ts";
 import type { TXID } from "../../src/formats/ltx/txid.ts";
 import type { Random } from "../harness/random.ts";
 import { Application } from "./application.ts";
@@ -45,6 +45,9 @@ export interface MachineOptions {
 
 /** Virtual time in which everything that was asked of an engine must have come to an end. */
 const PATIENCE_MS = 1_000_000;
+
+/** One sync publishes one file at a time. */
+const UNTOLD_FILES = 2;
 
 interface Engine {
   readonly life: Life;
@@ -251,9 +254,23 @@ export class Machine {
     return existsSync(folder) ? readdirSync(folder) : [];
   }
 
+  /** Level-0 files that were published, but whose maker died before it told of them. */
+  #recordUntold(): void {
+    for (const name of this.localFiles().toSorted().slice(-UNTOLD_FILES)) {
+      const txid = parseLTXName(name)?.maxTXID;
+      if (txid === undefined) continue;
+      const bytes = this.readLocal(txid);
+      const known = this.history.written.get(txid);
+      if (known !== undefined && Buffer.compare(known.bytes, bytes) === 0) continue;
+      const atMs = this.#options.scheduler.elapsedMs;
+      this.history.write({ txid, index: this.walOpenedAt, limited: true, atMs, bytes });
+    }
+  }
+
   #bury(engine: Engine): void {
     this.#engine = null;
     engine.life.alive = false;
+    this.#recordUntold();
     const { scheduler } = this.#options;
     scheduler.bury();
     // Writers first: the last one to leave must not be able to tidy up.

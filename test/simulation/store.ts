@@ -31,7 +31,7 @@ type StoredObject = NonNullable<ReturnType<MemoryObjects["get"]>>;
 type Fault = "none" | "fail" | "fail-after" | "slow" | "slow-after" | "break" | "late";
 
 /** How much later than its sender gave up a late write arrives. */
-const LATE_MS = 3_000;
+export const LATE_MS = 3_000;
 
 /** What all machines share: the objects, and what must never happen to them. */
 export class SharedStore {

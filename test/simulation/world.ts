@@ -13,7 +13,7 @@ import type { EngineHabits } from "./machine.ts";
 import { Promises } from "./model.ts";
 import { currentLife, Scheduler } from "./scheduler.ts";
 import type { Life } from "./scheduler.ts";
-import { SharedStore } from "./store.ts";
+import { LATE_MS, SharedStore } from "./store.ts";
 import type { ApplicationHabits } from "./application.ts";
 
 const SECOND = 1_000;
@@ -189,6 +189,7 @@ class World implements DiskObserver {
       case "lose-meta":
         await this.#kill(machine, "killed, local files lost");
         machine.loseMeta();
+        await this.#letListingsCatchUp();
         this.#count("meta lost");
         return this.#startLater(machine);
       case "back-in-time":
@@ -285,6 +286,7 @@ class World implements DiskObserver {
     this.#outside(() => machine.application.close("killed"));
     if (existsSync(copy)) {
       machine.restoreDisk(copy);
+      await this.#letListingsCatchUp();
       this.#note(`${machine.name}: volume set back`);
       this.#count("volumes set back");
       machine.application.rename(`${machine.name}.${++this.#copies}`);
@@ -310,6 +312,11 @@ class World implements DiskObserver {
     this.#note(`${machine.name}: ${this.#outside(() => machine.application.changePageSize())}`);
   }
 
+  /** Who has no local files depends on what a store lists: setting up a machine takes longer than listings are late. */
+  async #letListingsCatchUp(): Promise<void> {
+    await this.#scheduler.advance(2 * LATE_MS);
+  }
+
   /** A copy of the machine comes up beside it, with the same replica. */
   async #addSecondWriter(machine: Machine): Promise<void> {
     if (!this.#isDouble || this.#machines.length > 1) return;
@@ -318,6 +325,7 @@ class World implements DiskObserver {
     this.#outside(() => machine.application.close("killed"));
     const second = this.#addMachine();
     machine.copyDisk(second.folder);
+    await this.#letListingsCatchUp();
     if (this.#random.chance(0.5)) second.loseMeta();
     machine.history.copyTo(second.history);
     this.#timesAreOpen = true;
