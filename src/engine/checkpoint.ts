@@ -69,8 +69,8 @@ export async function checkpoint(target: CheckpointTarget): Promise<CheckpointOu
   let result: CheckpointResult;
   try {
     target.readLock.roll();
-    await target.syncAll();
-    result = await passive(target, BUSY_INSIDE_MS, nextTurn);
+    // Nobody commits now, so the last copy and the backfill of the same frames go on side by side.
+    result = await whileCopying(target, passive(target, BUSY_INSIDE_MS, nextTurn));
     // With everything backfilled the new pin lands on read slot 0: the one restart it permits loses nothing.
     if (!result.busy) target.readLock.roll();
     if (isComplete(result)) target.onSealed();
@@ -107,16 +107,26 @@ async function backfillBulk(target: CheckpointTarget): Promise<void> {
   for (let pass = 0; pass < MAX_PASSES; pass++) {
     target.readLock.roll();
     // At once, or the application's next commit does it in its own time.
-    const running = passive(target, BUSY_OUTSIDE_MS, () => target.clock.sleep(1));
-    // A failed sync must not leave the checkpoint's failure without a reader.
-    const [synced, result] = await Promise.allSettled([target.syncAll(), running]);
-    if (synced.status === "rejected") throw synced.reason;
-    if (result.status === "rejected") throw result.reason;
-    if (!result.value.busy) backfilled = result.value.backfilledFrames;
+    const result = await whileCopying(
+      target,
+      passive(target, BUSY_OUTSIDE_MS, () => target.clock.sleep(1)),
+    );
+    if (!result.busy) backfilled = result.backfilledFrames;
     if (target.copiedFrames() - backfilled <= REST_FRAMES) break;
   }
   // A partial backfill flushes the WAL only: what this flush takes now, the one under the barrier need not.
   await target.thread.flush(target.database.descriptor);
+}
+
+/** Copies everything committed while a checkpoint runs; waits for both, whatever fails. */
+async function whileCopying(
+  target: CheckpointTarget,
+  running: Promise<CheckpointResult>,
+): Promise<CheckpointResult> {
+  const [synced, result] = await Promise.allSettled([target.syncAll(), running]);
+  if (synced.status === "rejected") throw synced.reason;
+  if (result.status === "rejected") throw result.reason;
+  return result.value;
 }
 
 async function takeBarrier(target: CheckpointTarget): Promise<boolean> {
