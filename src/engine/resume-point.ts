@@ -4,13 +4,18 @@
  * The file is a hint that is never trusted alone: it names the newest level-0 file it belongs to (TXID, WAL end and
  * salts of its header), and counts for nothing when that file is another one, as after a run of another program.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { LTXHeader } from "../formats/ltx/header.ts";
 import { formatTXID } from "../formats/ltx/txid.ts";
 import type { ResumePoint } from "./sync-plan.ts";
 
 const FILE_NAME = "resume-point.json";
+/**
+ * Padded to one length, so that each record takes the place of the one before: truncating a file first makes some file
+ * systems write it to the disk when it is closed, at every commit.
+ */
+const RECORD_SIZE = 512;
 
 interface StoredResumePoint {
   readonly version: 1;
@@ -48,7 +53,13 @@ export function writeResumePoint(metaPath: string, newest: LTXHeader, resume: Re
     bigEndian: resume.bigEndian,
     ino: resume.ino,
   };
-  writeFileSync(resumePointPath(metaPath), `${JSON.stringify(stored)}\n`);
+  const record = `${JSON.stringify(stored).padEnd(RECORD_SIZE - 1)}\n`;
+  const fd = openSync(resumePointPath(metaPath), constants.O_WRONLY | constants.O_CREAT, 0o600);
+  try {
+    writeSync(fd, record, 0);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** The stored resume point, or null when there is none that belongs to the level-0 file with header `newest`. */
