@@ -105,10 +105,11 @@ class FollowLog {
         return this.#info("follow: applied updates", attributes);
       }
       case "follow-file-damaged":
-        return void this.#logger.warn("follow: damaged file left out", {
+        this.#logger.warn("follow: damaged file left out", {
           path: this.#outputPath,
           error: formatError(event.error),
         });
+        return;
       case "follow-state":
         return this.#state(event);
     }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { Encrypter, generateIdentity, identityToRecipient } from "age-encryption";
 import { StorageError } from "../storage/replica-client.ts";
 import type { ObjectsBeside, ReplicaClient } from "../storage/replica-client.ts";
 import { Scratch } from "../../test/harness/scratch.ts";
@@ -263,6 +264,40 @@ test("restoreV3() refuses a WAL of another page size and a snapshot that is no d
   await assert.rejects(restoreTo(scratch, other), /Snapshot .* is damaged/);
 });
 
+test("restoreV3() decrypts with any of the keys, and takes no plain object in their place (OL5)", async () => {
+  using scratch = new Scratch("v3");
+  using source = new Source(scratch, `${TABLE}; ${ROWS(20_000)}`, 4096);
+  const plain = new V3Replica();
+  plain.snapshot(0, source.image);
+  plain.segment(0, 0, source.exec(ROWS(10)));
+  const expected = source.checkpoint();
+  const [key, other] = [await generateIdentity(), await generateIdentity()];
+  const encrypter = new Encrypter();
+  encrypter.addRecipient(await identityToRecipient(key));
+  const encrypted = new V3Replica();
+  for (const [name, { bytes }] of plain.client.objects)
+    encrypted.put(name, await encrypter.encrypt(bytes));
+
+  const { bytes } = await restoreTo(scratch, encrypted, withKeys(`# a comment\n${other}\n`, key));
+  assert.ok(bytes.equals(expected));
+  for (const [replica, options, message] of [
+    [encrypted, withKeys(), /is encrypted with age/],
+    [encrypted, withKeys(other), /cannot be decrypted with age: .*no identity matched/],
+    [encrypted, withKeys("age1public"), /Invalid age identity/],
+    [plain, withKeys(key), /is not encrypted, although age\.identities is set/],
+  ] as const) {
+    await assert.rejects(restoreTo(scratch, replica, options), (error) => {
+      assert.ok(error instanceof RestoreError);
+      assert.match(error.message, message);
+      assert.ok(error.hint);
+      return true;
+    });
+  }
+  const [name, object] = [...encrypted.client.objects][0] ?? assert.fail();
+  encrypted.client.objects.set(name, { ...object, bytes: object.bytes.subarray(0, -100) });
+  await assert.rejects(restoreTo(scratch, encrypted, withKeys(key)), RestoreError);
+});
+
 test("restoreV3() tells an object that vanished, and a storage that fails, from a damaged one", async () => {
   using scratch = new Scratch("v3");
   using source = new Source(scratch, TABLE);
@@ -344,6 +379,10 @@ test("restoreV3() asks for several objects at a time, and no more than it may", 
   assert.ok(bytes.equals(source.checkpoint()));
   assert.equal(most, 4);
 });
+
+function withKeys(...ageIdentities: string[]): Case {
+  return { options: { ageIdentities } };
+}
 
 function besideOf(client: ReplicaClient): ObjectsBeside {
   assert.ok(client.beside);

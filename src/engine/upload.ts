@@ -262,4 +262,3 @@ function checksumText(trailer: Uint8Array): string {
   if (trailer.length < LTX_TRAILER_SIZE) return "";
   return formatTXID(new DataView(trailer.buffer, trailer.byteOffset).getBigUint64(8));
 }
-

@@ -87,11 +87,7 @@ export class MemoryReplicaClient implements ReplicaClient {
     return writtenInfo(file, bytes.length, createdAt);
   }
 
-  async copy(
-    from: LTXFileInfo,
-    to: LTXFileName,
-    options: CopyOptions = {},
-  ): Promise<LTXFileInfo> {
+  async copy(from: LTXFileInfo, to: LTXFileName, options: CopyOptions = {}): Promise<LTXFileInfo> {
     options.signal?.throwIfAborted();
     const object = this.objects.get(keyOf(from));
     if (object === undefined) {

@@ -9,7 +9,7 @@ import type { ReaderReport } from "./follow-reader.ts";
 import { contentOf } from "./follow-source.ts";
 import { ours, start, succeed } from "./program.ts";
 import type { Program, RunningProgram } from "./program.ts";
-import { Random } from "./random.ts";
+import type { Random } from "./random.ts";
 import { Replication } from "./replication.ts";
 import type { Scratch } from "./scratch.ts";
 import { until } from "./wait.ts";
@@ -87,8 +87,14 @@ export class FollowScene {
   follow(program: Program, intervalMs = 30): RunningProgram {
     const interval = `${intervalMs}ms`;
     return start(program, [
-      ...["restore", "-f", "-follow-interval", interval, "-json"],
-      ...["-o", this.copy, this.replication.place.url],
+      "restore",
+      "-f",
+      "-follow-interval",
+      interval,
+      "-json",
+      "-o",
+      this.copy,
+      this.replication.place.url,
     ]);
   }
 
@@ -136,10 +142,7 @@ export class FollowScene {
     this.readCopy();
     const output = this.#scratch.path(`restored-${++this.#restores}.db`);
     const txid = this.position().toString(16).padStart(16, "0");
-    await succeed(program, [
-      ...["restore", "-txid", txid, "-o", output],
-      this.replication.place.url,
-    ]);
+    await succeed(program, ["restore", "-txid", txid, "-o", output, this.replication.place.url]);
     const [copy, restored] = [readFileSync(this.copy), readFileSync(output)].map(contentOf);
     assert.ok(copy && restored);
     assert.ok(copy.equals(restored), `the copy is not the state of TXID ${txid}`);

@@ -35,7 +35,8 @@ export function programUnderTest(): Program {
   const choice = process.env["LITESTREAM_PROGRAM"] ?? "ours";
   if (choice === "ours") return ours();
   if (choice === "peer") return peer();
-  if (!existsSync(choice)) throw new Error(`LITESTREAM_PROGRAM must be "ours", "peer" or a script, not "${choice}"`);
+  if (!existsSync(choice))
+    throw new Error(`LITESTREAM_PROGRAM must be "ours", "peer" or a script, not "${choice}"`);
   return { name: choice, command: [process.execPath, choice], isPeer: false };
 }
 

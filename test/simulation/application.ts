@@ -134,15 +134,7 @@ export class Application {
   }
 
   do(
-    what:
-      | "small"
-      | "middle"
-      | "big"
-      | "delete"
-      | "rollback"
-      | "vacuum"
-      | "schema"
-      | "checkpoint",
+    what: "small" | "middle" | "big" | "delete" | "rollback" | "vacuum" | "schema" | "checkpoint",
   ): string {
     const writer = this.#writer;
     if (writer === null) return "closed";
@@ -239,7 +231,13 @@ export class Application {
           ),
         );
       case "checkpoint": {
-        const mode = this.#random.pick(["PASSIVE", "PASSIVE", "FULL", "RESTART", "TRUNCATE"] as const);
+        const mode = this.#random.pick([
+          "PASSIVE",
+          "PASSIVE",
+          "FULL",
+          "RESTART",
+          "TRUNCATE",
+        ] as const);
         const row = writer.prepare(`PRAGMA wal_checkpoint(${mode})`).get();
         return `checkpoint ${mode} ${JSON.stringify(row)}`;
       }
@@ -258,7 +256,9 @@ export class Application {
 
   #change(writer: DatabaseSync, count: number, maxBytes: number): void {
     const insert = writer.prepare("INSERT INTO item (body) VALUES (?)");
-    const update = writer.prepare("UPDATE item SET body = ? WHERE id = (SELECT max(id) - ? FROM item)");
+    const update = writer.prepare(
+      "UPDATE item SET body = ? WHERE id = (SELECT max(id) - ? FROM item)",
+    );
     for (let i = 0; i < count; i++) {
       const body = this.#body(this.#random.integer(1, maxBytes));
       if (this.#random.chance(0.6)) insert.run(body);

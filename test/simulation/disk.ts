@@ -174,7 +174,8 @@ replace(fs, "closeSync", (fd: number): void => {
 replace(fs, "readSync", (fd: number, ...rest: never[]): number => {
   const { active } = disk;
   const path = active === null ? undefined : disk.pathOf(fd);
-  if (active !== null && path?.endsWith("-wal") === true) disk.access(active.life, "wal-read", path);
+  if (active !== null && path?.endsWith("-wal") === true)
+    disk.access(active.life, "wal-read", path);
   return (real.readSync as unknown as (fd: number, ...rest: never[]) => number)(fd, ...rest);
 });
 replace(fs, "renameSync", (from: string, to: string): void => {

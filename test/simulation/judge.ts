@@ -80,7 +80,10 @@ export class Judge {
     }
   }
 
-  async check(facts: { readonly timesAreOpen: boolean; readonly isDouble: boolean }): Promise<void> {
+  async check(facts: {
+    readonly timesAreOpen: boolean;
+    readonly isDouble: boolean;
+  }): Promise<void> {
     const { store, promises, random, count } = this.#options;
     const listing = await listReplica(store.judge(), new AbortController().signal);
     // Uploads may overtake each other: what is not acknowledged is not counted on.
@@ -135,9 +138,13 @@ export class Judge {
       throw new Error(`${files.length} local files are kept at rest`);
     const { replica } = machine;
     if (replica?.status.state !== "running")
-      throw new Error(`The replica is ${replica?.status.state} although nothing fails any more: ${String(replica?.status.error)}`);
+      throw new Error(
+        `The replica is ${replica?.status.state} although nothing fails any more: ${String(replica?.status.error)}`,
+      );
     if (replica.position !== replica.status.localTXID)
-      throw new Error(`Uploaded up to ${replica.position}, written up to ${replica.status.localTXID}`);
+      throw new Error(
+        `Uploaded up to ${replica.position}, written up to ${replica.status.localTXID}`,
+      );
   }
 
   #isSkipped(txid: TXID, position: TXID): boolean {
@@ -149,12 +156,16 @@ export class Judge {
     return false;
   }
 
-  #checkLevels(listing: readonly (readonly LTXFileInfo[])[], snapshots: readonly LTXFileInfo[]): void {
+  #checkLevels(
+    listing: readonly (readonly LTXFileInfo[])[],
+    snapshots: readonly LTXFileInfo[],
+  ): void {
     const { store } = this.#options;
     for (let level = 0; level < SNAPSHOT_LEVEL; level++)
       for (const problem of checkLevel(listing[level] ?? [], snapshots))
         // A file that arrived late, or was listed late, may be made once more with another end: that harms nobody.
-        if (!problem.isBridged && !(problem.kind === "overlap" && store.isUnpunctual)) throw new Error(problem.message);
+        if (!problem.isBridged && !(problem.kind === "overlap" && store.isUnpunctual))
+          throw new Error(problem.message);
   }
 
   /** Promised transactions that must be restorable by number now. */

@@ -6,7 +6,11 @@ import { DirectoryWatch } from "../../src/service/directory-watch.ts";
 import { CheckpointThread } from "../../src/sqlite/checkpoint-thread.ts";
 import { checkpointPassive } from "../../src/sqlite/checkpoint.ts";
 import type { CheckpointResult } from "../../src/sqlite/checkpoint.ts";
-import type { OpenConnectionOptions, SQLiteConnection, SQLiteRow } from "../../src/sqlite/driver.ts";
+import type {
+  OpenConnectionOptions,
+  SQLiteConnection,
+  SQLiteRow,
+} from "../../src/sqlite/driver.ts";
 import { openConnection } from "../../src/sqlite/node-sqlite.ts";
 import type { EngineEvent } from "../../src/engine/events.ts";
 import type { LevelSettings } from "../../src/engine/replica-levels.ts";
@@ -67,7 +71,6 @@ export class Machine {
   walOpenedAt = 0;
   readonly #options: MachineOptions;
   #engine: Engine | null = null;
-  #lives = 0;
 
   constructor(options: MachineOptions) {
     const { name, folder, random, application } = options;
@@ -77,8 +80,12 @@ export class Machine {
     this.history = new History(name);
     this.clock = new MachineClock(options.scheduler);
     mkdirSync(folder, { recursive: true });
-    this.application = new Application(join(folder, "app.db"), name, random, application, (digest) =>
-      this.history.push(digest),
+    this.application = new Application(
+      join(folder, "app.db"),
+      name,
+      random,
+      application,
+      (digest) => this.history.push(digest),
     );
   }
 
@@ -148,7 +155,6 @@ export class Machine {
       },
     );
     this.#engine = { life, runner, connections, watch, thread };
-    this.#lives++;
     currentLife.run(life, () => {
       const { signal } = new AbortController();
       // As Store does: a first copy that fails is tried again by the loops.
@@ -333,10 +339,7 @@ class InThreadCheckpoints extends CheckpointThread {
   readonly #open: (options: OpenConnectionOptions) => SQLiteConnection;
   readonly #connections = new Map<string, SQLiteConnection>();
 
-  constructor(
-    scheduler: Scheduler,
-    open: (options: OpenConnectionOptions) => SQLiteConnection,
-  ) {
+  constructor(scheduler: Scheduler, open: (options: OpenConnectionOptions) => SQLiteConnection) {
     super();
     this.#scheduler = scheduler;
     this.#open = open;

@@ -1,13 +1,14 @@
 /**
  * `npm run simulate -- --seeds N [--seed S]`: runs N seeds from S on (default 1), stops at the first that fails and prints its
- * trace; the same seed gives the same trace again. `--mutants`: proves that known bugs are found.
+ * trace; the same seed gives the same trace again. `--list 1,2` runs those. `--seconds N` stops after a while. `--twice` runs each
+ * seed again and compares. `--mutants [--only TEXT]` proves that known bugs are found.
  */
 import "./disk.ts";
-import { mkdtempSync, rmSync } from "node:fs";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { hunt } from "./mutants.ts";
 import { runSeed } from "./world.ts";
 import type { RunResult, Tally } from "./world.ts";
 
@@ -18,6 +19,9 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "0" },
     trace: { type: "boolean", default: false },
     twice: { type: "boolean", default: false },
+    list: { type: "string", default: "" },
+    mutants: { type: "boolean", default: false },
+    only: { type: "string" },
     "keep-going": { type: "boolean", default: false },
   },
 });
@@ -28,14 +32,21 @@ const TRACE_LINES = 400;
 process.exitCode = await main();
 
 async function main(): Promise<number> {
+  if (values.mutants) return (await hunt(values.only)) === 0 ? 0 : 1;
   const first = Number(values.seed);
   const count = Number(values.seeds);
-  const deadline = Number(values.seconds) > 0 ? Date.now() + Number(values.seconds) * 1_000 : Infinity;
+  const seeds =
+    values.list === ""
+      ? Array.from({ length: count }, (_, index) => first + index)
+      : values.list.split(",").map(Number);
+  const deadline =
+    Number(values.seconds) > 0 ? Date.now() + Number(values.seconds) * 1_000 : Infinity;
   const startedAt = Date.now();
   const tally: Tally = {};
   let done = 0;
   let failed = 0;
-  for (let seed = first; seed < first + count && Date.now() < deadline; seed++) {
+  for (const seed of seeds) {
+    if (Date.now() >= deadline) break;
     const result = await once(seed);
     done++;
     for (const [what, n] of Object.entries(result.tally)) tally[what] = (tally[what] ?? 0) + n;

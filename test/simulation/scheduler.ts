@@ -90,7 +90,8 @@ export class Scheduler {
       const index = this.#ready.length < 2 ? 0 : this.random.integer(0, this.#ready.length - 1);
       const [job] = this.#ready.splice(index, 1);
       if (job === undefined) return;
-      if (++this.#jobs > MAX_JOBS) throw new Error("The engine spins: time must pass for it to go on");
+      if (++this.#jobs > MAX_JOBS)
+        throw new Error("The engine spins: time must pass for it to go on");
       // Work takes time: a loop that waits for a deadline reaches it.
       this.#elapsedMs += 0.01;
       if (job.life?.alive !== false) job.run();

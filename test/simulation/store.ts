@@ -162,7 +162,10 @@ export class SimulatedClient implements ReplicaClient {
       this.#store.isUnpunctual = true;
       // It is on its way, and arrives whatever became of the sender.
       currentLife.exit(() => {
-        void this.#store.scheduler.sleep(LATE_MS).then(arrive).catch(() => undefined);
+        void this.#store.scheduler
+          .sleep(LATE_MS)
+          .then(arrive)
+          .catch(() => undefined);
       });
       throw unavailable("answer in time");
     });

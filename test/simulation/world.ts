@@ -155,7 +155,8 @@ class World implements DiskObserver {
       case "write":
         for (let count = this.#random.integer(1, 4); count > 0; count--) {
           this.#act(machine, "");
-          if (this.#random.chance(0.5)) await this.#scheduler.advance(this.#random.pick([10, 1_000]));
+          if (this.#random.chance(0.5))
+            await this.#scheduler.advance(this.#random.pick([10, 1_000]));
         }
         return;
       case "wait":
@@ -174,7 +175,9 @@ class World implements DiskObserver {
         return this.#startLater(machine);
       case "power":
         await machine.killEngine();
-        this.#note(`${machine.name}: power cut: ${machine.cutPower().join("; ") || "nothing lost"}`);
+        this.#note(
+          `${machine.name}: power cut: ${machine.cutPower().join("; ") || "nothing lost"}`,
+        );
         this.#count("power cuts");
         this.#outside(() => machine.application.open());
         this.#timesAreOpen = true;
@@ -219,7 +222,9 @@ class World implements DiskObserver {
     if (!machine.application.isOpen) return;
     const index = machine.history.index;
     const what = this.#outside(() => machine.application.act());
-    this.#note(`${machine.name}: ${when}${what}${machine.history.index > index ? ` → state ${machine.history.index}` : ""}`);
+    this.#note(
+      `${machine.name}: ${when}${what}${machine.history.index > index ? ` → state ${machine.history.index}` : ""}`,
+    );
     if (when === "") this.#count("application acts");
     else this.#count("acts in between");
     machine.announceWrite();
@@ -433,7 +438,10 @@ class World implements DiskObserver {
   }
 
   async #judgeNow(): Promise<void> {
-    await this.#judge.check({ timesAreOpen: this.#timesAreOpen, isDouble: this.#machines.length > 1 });
+    await this.#judge.check({
+      timesAreOpen: this.#timesAreOpen,
+      isDouble: this.#machines.length > 1,
+    });
   }
 
   #check(): void {
