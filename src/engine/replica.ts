@@ -89,7 +89,10 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
-/** A store that cannot create conditionally is looked at again for a second writer after this time. */
+/**
+ * The store is looked at again for a second writer after this time without a conditional write that succeeded. Less than level-0 files
+ * stay in a store.
+ */
 const SOLE_WRITER_CHECK_MS = 30_000;
 const DEFAULT_BURST = 8;
 
@@ -297,7 +300,7 @@ export class Replica {
     }
     if (this.#imageRequest || !this.#chain.hasPending) return;
     const ifAbsent = await this.client.conditionalWrites(signal);
-    if (!ifAbsent) await this.#checkSoleWriter(signal);
+    await this.#checkSoleWriter(ifAbsent, signal);
     // What is written meanwhile belongs to the next round, or pacing would mean nothing.
     const until = this.#source.local.newestTXID;
     do {
@@ -307,6 +310,7 @@ export class Replica {
         this.#source.onImageNeeded(this, request);
         return;
       }
+      if (ifAbsent) this.#checkedAt = this.#clock.monotonic();
       this.#emit({ type: "replica-synced", ...this.#names(), txid: this.position });
     } while (this.position < until);
   }
@@ -317,9 +321,14 @@ export class Replica {
     return this.#maxBatchFiles > 0 && end < until ? end : until;
   }
 
-  async #checkSoleWriter(signal: AbortSignal): Promise<void> {
+  /**
+   * Looks for a second writer. Creating a name is proof enough where the store can do that, but only while the other's files of
+   * these numbers are still there: after a pause they may be compacted and retired, and the names free again. Its newest file never is.
+   */
+  async #checkSoleWriter(ifAbsent: boolean, signal: AbortSignal): Promise<void> {
     const now = this.#clock.monotonic();
-    if (this.#consecutiveErrors === 0 && now - this.#checkedAt < SOLE_WRITER_CHECK_MS) return;
+    const isProven = ifAbsent || this.#consecutiveErrors === 0;
+    if (isProven && now - this.#checkedAt < SOLE_WRITER_CHECK_MS) return;
     await checkSoleWriter(
       this.client,
       this.#source.local,

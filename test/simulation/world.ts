@@ -551,7 +551,7 @@ function chooseEngine(random: Random): EngineHabits {
     ]),
     snapshotIntervalMs: random.pick([10 * MINUTE, 6 * HOUR]),
     snapshotRetentionMs: random.pick([20 * MINUTE, 12 * HOUR]),
-    l0RetentionMs: random.pick([10 * SECOND, 5 * MINUTE]),
+    l0RetentionMs: random.pick([45 * SECOND, 5 * MINUTE]),
     l0RetentionCheckIntervalMs: 15 * SECOND,
     retentionEnabled: random.chance(0.9),
     verifyCompaction: random.chance(0.3),

@@ -1,0 +1,179 @@
+/**
+ * Bugs of the past, planted one at a time in a copy of the sources: the simulation must find each. A text that is no longer
+ * there fails loudly, so that no mutant dies unnoticed.
+ */
+import { execFile } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+interface Mutant {
+  readonly name: string;
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+const mutants: readonly Mutant[] = [
+  {
+    name: "E1: a restart of the WAL is not noticed while the last copied frame is still there",
+    file: "engine/sync-plan.ts",
+    from: "if (!restartedOnce) return image",
+    to: 'if (restartedOnce && previousIntact) return { kind: "new-generation" };\n  if (!restartedOnce) return image',
+  },
+  {
+    name: "E16c: a full image reads the WAL from a stale offset",
+    file: "engine/sync.ts",
+    from: "const stretch = await wal.scan(start, Infinity, signal);\n    const commit =",
+    to: "const stale = { ...start, offset: Math.max(WAL_HEADER_SIZE, this.walOffset), mark: this.#resume?.mark ?? start.mark };\n    const stretch = await wal.scan(stale, Infinity, signal);\n    const commit =",
+  },
+  {
+    name: "E2, E5: numbering starts again below what the store holds",
+    file: "engine/upload-plan.ts",
+    from: "const nextTXID = greatestTXID([remoteMax, local.reservedTXID]) + 1n;",
+    to: "const nextTXID = local.reservedTXID + 1n;",
+  },
+  {
+    name: "X6: what stands in the store is overwritten",
+    file: "engine/upload.ts",
+    from: "      createdAt: headerTime(file.header),\n      ifAbsent,",
+    to: "      createdAt: headerTime(file.header),\n      ifAbsent: false,",
+  },
+  {
+    name: "F9: numbers of another writer's retired files are taken",
+    file: "engine/replica.ts",
+    from: "await this.#checkSoleWriter(ifAbsent, signal);",
+    to: "if (!ifAbsent) await this.#checkSoleWriter(ifAbsent, signal);",
+  },
+  {
+    name: "LS#1337: commits between the last copy and the checkpoint are lost",
+    file: "engine/checkpoint.ts",
+    from: "result = await whileCopying(target, passive(target, BUSY_INSIDE_MS, nextTurn));",
+    to: "result = await passive(target, BUSY_INSIDE_MS, nextTurn);",
+  },
+  {
+    name: "LS#1325: retention deletes the only snapshot",
+    file: "engine/retention-plan.ts",
+    from: "const older = sorted.slice(0, -1);",
+    to: "const older = sorted;",
+  },
+  {
+    name: "LS#1450: retention deletes compacted files above the floor",
+    file: "engine/retention-plan.ts",
+    from: ".filter((file) => file.maxTXID < floorTXID);",
+    to: ";",
+  },
+  {
+    name: "WL12: a transaction that is not committed is copied",
+    file: "engine/wal-file.ts",
+    from: "const commit = scanner.commits[index] ?? 0;",
+    to: "const commit = scanner.commits[index] || Math.max(1, scanner.commits[0] ?? 0, scanner.pgnos[index] ?? 0);",
+  },
+  {
+    name: "LS#224: an upload that failed counts as done",
+    file: "engine/replica-chain.ts",
+    from: "if (failure !== undefined) throw failure.error;",
+    to: "",
+  },
+  {
+    name: "LS#781: a resume point of another history is trusted",
+    file: "engine/resume-point.ts",
+    from: "if (stored === null || !belongsTo(stored, newest)) return null;",
+    to: "if (stored === null) return null;",
+  },
+  {
+    name: "LS#778: a compaction carries the time of its first input",
+    file: "formats/ltx/merge.ts",
+    from: "timestampMs: last.timestampMs,",
+    to: "timestampMs: first.timestampMs - 600_000,",
+  },
+  {
+    name: "LS#795: local files are never deleted",
+    file: "engine/local-trim.ts",
+    from: "const fileCount = local.trim(keepFrom);",
+    to: "const fileCount = local.trim(keepFrom * 0n);",
+  },
+  {
+    name: "E6: a changed page size goes on as before",
+    file: "engine/sync-plan.ts",
+    from: "if (resume.pageSize !== database.pageSize) {",
+    to: "if (resume.pageSize > 65_536) {",
+  },
+  {
+    name: "LS#881: an increment that shrinks the database keeps its old size",
+    file: "engine/sync.ts",
+    from: "      commit: stretch.commit,\n      minTXID: txid,",
+    to: "      commit: Math.max(stretch.commit, this.#resume?.commit ?? 0),\n      minTXID: txid,",
+  },
+  {
+    name: "X8: a compaction does not see that its sources have a hole",
+    file: "engine/level-plan.ts",
+    from: "if (file.minTXID > end + 1n) break;",
+    to: "if (file.minTXID > end + 3n) break;",
+  },
+  {
+    name: "E4: a replaced database file is not noticed",
+    file: "engine/opened-database.ts",
+    from: 'if (!opened.file.isCurrent()) return "the database file was replaced or removed";',
+    to: "return null;",
+  },
+];
+
+/** Seeds after which a mutant counts as missed. */
+const MAX_SEEDS = 150;
+
+/** Plants each mutant and simulates. Returns how many were not found. */
+export async function hunt(only: string | undefined): Promise<number> {
+  const queue = mutants.filter(({ name }) => only === undefined || name.includes(only)).values();
+  let missed = 0;
+  const worker = async (): Promise<void> => {
+    for (const mutant of queue) {
+      const startedAt = Date.now();
+      const found = await findMutant(mutant);
+      if (found === null) missed++;
+      const seconds = ((Date.now() - startedAt) / 1_000).toFixed(1);
+      console.log(
+        `${found === null ? "MISSED" : "found"} in ${seconds} s: ${mutant.name}: ${found ?? ""}`,
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, worker));
+  return missed;
+}
+
+/** What the simulation said about it; null when it noticed nothing. */
+async function findMutant({ name, file, from, to }: Mutant): Promise<string | null> {
+  const root = resolve(import.meta.dirname, "../..");
+  const copy = mkdtempSync(join(tmpdir(), "litestream-mutant-"));
+  try {
+    for (const folder of ["src", "test/simulation", "test/harness", "package.json"])
+      cpSync(join(root, folder), join(copy, folder), { recursive: true });
+    symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+    const path = join(copy, "src", file);
+    const text = readFileSync(path, "utf8");
+    const parts = text.split(from);
+    if (parts.length !== 2)
+      throw new Error(
+        `Cannot plant "${name}": its text stands ${parts.length - 1} times in src/${file}`,
+      );
+    writeFileSync(path, parts.join(to));
+    return await simulate(join(copy, "test/simulation/main.ts"));
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+function simulate(main: string): Promise<string | null> {
+  const args = [main, "--seeds", String(MAX_SEEDS), "--seed", "1"];
+  return new Promise((settle, reject) => {
+    execFile(process.execPath, args, { maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
+      if (error === null) {
+        settle(null);
+        return;
+      }
+      const line = /^Seed \d+ fails: .*$/m.exec(stdout)?.[0];
+      if (line === undefined) reject(new Error(`The mutant does not run: ${stderr}`));
+      else settle(line);
+    });
+  });
+}

@@ -1,0 +1,21 @@
+/** Seeds that once failed, with what they showed; they run in `npm test`. */
+export interface Regression {
+  readonly seed: number;
+  readonly shows: string;
+}
+
+export const regressions: readonly Regression[] = [
+  { seed: 1, shows: "two machines with the same past, killed between two steps" },
+  { seed: 3, shows: "a stopped machine whose copy went on alone" },
+  { seed: 6, shows: "a new chain skips what was never uploaded" },
+  { seed: 7, shows: "a volume set back while the application is closed" },
+  { seed: 16, shows: "a death with several uploads under way" },
+  { seed: 21, shows: "a restart that lists late" },
+  { seed: 22, shows: "a second writer whose files were retired meanwhile" },
+  { seed: 32, shows: "power lost after a complete checkpoint" },
+  { seed: 294, shows: "a copied machine takes over from retired files" },
+  { seed: 309, shows: "a file published by somebody who died before telling" },
+  { seed: 510, shows: "a volume set back beside a store that lists late" },
+  { seed: 1055, shows: "a paused machine beside its busy copy" },
+  { seed: 1103, shows: "the same, with a store that fails" },
+];
