@@ -105,20 +105,29 @@ test("open() refuses a path that is a file", async () => {
   await assert.rejects(client.write(name, body, { createdAt }), { kind: "misconfigured" });
 });
 
-test(
-  "write() into a folder without permission is denied",
-  { skip: process.getuid?.() === 0 },
-  async () => {
-    const path = join(folder, "locked");
-    await mkdir(path);
-    await chmod(path, 0o500);
-    await using client = new FileReplicaClient({ type: "file", path });
-    await assert.rejects(client.write(name, body, { createdAt }), {
-      kind: "denied",
-      code: "EACCES",
-    });
-  },
-);
+test("write() into a folder without permission is denied", async () => {
+  const path = join(folder, "locked");
+  await mkdir(path);
+  await chmod(folder, 0o755);
+  await chmod(path, 0o555);
+  await using client = new FileReplicaClient({ type: "file", path });
+  using _nobody = asNobody();
+  await assert.rejects(client.write(name, body, { createdAt }), {
+    kind: "denied",
+    code: "EACCES",
+  });
+});
+
+/** Permissions mean nothing to root: another user for as long as the result lives. */
+function asNobody(): Disposable {
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(65_534);
+  return {
+    [Symbol.dispose]: () => {
+      if (isRoot) process.seteuid?.(0);
+    },
+  };
+}
 
 test(
   "write() to a full device is full and leaves no temporary file",
