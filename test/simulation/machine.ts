@@ -22,6 +22,7 @@ import { Application } from "./application.ts";
 import type { ApplicationHabits } from "./application.ts";
 import { disk } from "./disk.ts";
 import { History } from "./model.ts";
+import type { Written } from "./model.ts";
 import { currentLife, drain, MachineClock } from "./scheduler.ts";
 import type { Life, Scheduler } from "./scheduler.ts";
 import { SimulatedClient } from "./store.ts";
@@ -71,6 +72,7 @@ export class Machine {
   walOpenedAt = 0;
   readonly #options: MachineOptions;
   #engine: Engine | null = null;
+  #writtenAtCopy: ReadonlyMap<TXID, Written> = new Map();
 
   constructor(options: MachineOptions) {
     const { name, folder, random, application } = options;
@@ -235,6 +237,7 @@ export class Machine {
   copyDisk(to: string): void {
     rmSync(to, { recursive: true, force: true });
     cpSync(this.folder, to, { recursive: true });
+    this.#writtenAtCopy = new Map(this.history.written);
   }
 
   /** Brings a copy back. */
@@ -242,6 +245,7 @@ export class Machine {
     disk.forget(this.folder);
     rmSync(this.folder, { recursive: true, force: true });
     cpSync(from, this.folder, { recursive: true });
+    for (const [txid, written] of this.#writtenAtCopy) this.history.written.set(txid, written);
   }
 
   /** The local files are lost. Everything must be stopped. */
