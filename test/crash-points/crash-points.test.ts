@@ -38,7 +38,9 @@ test(`M1, M2: death at every named point, seed ${seed}`, { timeout: 3_600_000 },
 
 function choose(random: Random, name: string, count: number): CrashPoint[] {
   if (process.env["CRASH_POINTS"] === "all") {
-    return Array.from({ length: count }, (_, index) => [false, true].map((powerCut) => ({ name: `${name} #${index + 1}`, powerCut }))).flat();
+    return Array.from({ length: count }, (_, index) =>
+      [false, true].map((powerCut) => ({ name: `${name} #${index + 1}`, powerCut })),
+    ).flat();
   }
   const later = random.integer(1, count);
   return [

@@ -91,12 +91,11 @@ function runVictim(
   application: Application,
   env: Readonly<Record<string, string>>,
 ): Promise<Death> {
-  const file = (name: string): string => join(import.meta.dirname, name);
   return new Promise((resolve) => {
     let acknowledged = 0;
     let committed = application.states.length - 1;
-    const child = fork(file("victim.ts"), {
-      execArgv: ["--import", file("shim.ts")],
+    const child = fork(join(import.meta.dirname, "victim.ts"), {
+      execArgv: ["--import", join(import.meta.dirname, "shim.ts")],
       env: { ...process.env, CRASH_ROOT: folder, ...env },
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
@@ -135,6 +134,7 @@ async function restoreLatest(scratch: Scratch, name: string): Promise<string | n
 }
 
 function digestOf(database: DatabaseSync): string {
-  const sql = "SELECT count(*) AS n, max(id) AS top, sum(length(body)) AS size, (SELECT hex(substr(body, 1, 16)) FROM item ORDER BY id DESC LIMIT 1) AS last FROM item";
+  const sql =
+    "SELECT count(*) AS n, max(id) AS top, sum(length(body)) AS size, (SELECT hex(substr(body, 1, 16)) FROM item ORDER BY id DESC LIMIT 1) AS last FROM item";
   return JSON.stringify(database.prepare(sql).get());
 }

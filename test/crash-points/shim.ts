@@ -53,8 +53,11 @@ function reach(when: "before" | "after", step: string): void {
 }
 
 function cutPower(): void {
+  // What is done here is no step, and needs no flush.
+  isLooking = true;
+  const torn = [...unflushed];
   for (const steps of undo.values()) for (const step of steps.toReversed()) step();
-  for (const path of unflushed) if (real.existsSync(path)) real.truncateSync(path, 0);
+  for (const path of torn) if (real.existsSync(path)) real.truncateSync(path, 0);
 }
 
 function isOurs(path: unknown): path is string {
@@ -199,6 +202,8 @@ function watchHandles(prototype: object): void {
   }
 }
 
+// Called with its own `this` below.
+// oxlint-disable-next-line typescript/unbound-method
 const execSQL = DatabaseSync.prototype.exec;
 DatabaseSync.prototype.exec = function watched(this: DatabaseSync, sql: string): void {
   const step = `sql ${sql.split(/\s+/).slice(0, 2).join(" ")}`;
