@@ -110,6 +110,7 @@ export class Replica {
 
   #started = false;
   #startCount = 0;
+  #rebaseCount = 0;
   #remoteMaxTXID: TXID | undefined;
   #imageRequest: ImageRequest | undefined;
   #conflict: ReplicaConflictError | undefined;
@@ -177,6 +178,11 @@ export class Replica {
     return this.#startCount;
   }
 
+  /** Changes whenever the store's chain may have been found, or begun, anew: what was read of the database before belongs to the old one. */
+  get chainCount(): number {
+    return this.#startCount + this.#rebaseCount;
+  }
+
   /** What the database still owes this replica. */
   get imageRequest(): ImageRequest | undefined {
     return this.#imageRequest;
@@ -204,6 +210,7 @@ export class Replica {
   /** The database wrote the full image `txid` because this replica asked for one: the chain in the store starts anew with it. */
   rebase(txid: TXID): void {
     this.#imageRequest = undefined;
+    this.#rebaseCount++;
     this.#chain.rebase(txid);
     this.notify();
   }

@@ -71,10 +71,14 @@ export class SnapshotTask {
   ): Promise<LTXFileInfo> {
     const { replica, clock, source } = this.#options;
     const startedAt = clock.monotonic();
+    const { chainCount } = replica;
     using view = await source.open(signal);
     if (view === null) throw new Error("Cannot take a snapshot: the database is not open or busy");
     // Before the transactions themselves a snapshot would make the replica look further than it is.
     await this.#waitForUpload(view.txid, signal);
+    // A chain that began anew above this TXID makes the position look as if the view were uploaded: it is of another history.
+    if (replica.chainCount !== chainCount)
+      throw new Error("Cannot take a snapshot: the replica's history began anew meanwhile");
     const to: LTXFileName = { level: SNAPSHOT_LEVEL, minTXID: 1n, maxTXID: view.txid };
     const ifAbsent = !options.replace && (await replica.client.conditionalWrites(signal));
     const body = {

@@ -13,6 +13,7 @@ export const regressions: readonly Regression[] = [
   { seed: 21, shows: "a restart that lists late" },
   { seed: 22, shows: "a second writer whose files were retired meanwhile" },
   { seed: 32, shows: "power lost after a complete checkpoint" },
+  { seed: 146, shows: "a snapshot read before the chain began anew" },
   { seed: 294, shows: "a copied machine takes over from retired files" },
   { seed: 309, shows: "a file published by somebody who died before telling" },
   { seed: 510, shows: "a volume set back beside a store that lists late" },
