@@ -66,9 +66,15 @@ export class MeasuredChild implements AsyncDisposable {
   private constructor(child: ChildProcess, logFile: string) {
     this.#process = child;
     this.#logFile = logFile;
+    // An interrupted run leaves nothing behind.
+    const kill = (): void => void child.kill("SIGKILL");
+    process.once("exit", kill);
     this.exited = new Promise((resolve, reject) => {
       child.once("error", reject);
-      child.once("exit", (code, signal) => resolve(String(code ?? signal)));
+      child.once("exit", (code, signal) => {
+        process.off("exit", kill);
+        resolve(String(code ?? signal));
+      });
     });
   }
 
