@@ -76,12 +76,6 @@ const mutants: readonly Mutant[] = [
     to: "",
   },
   {
-    name: "LS#781: a resume point of another history is trusted",
-    file: "engine/resume-point.ts",
-    from: "if (stored === null || !belongsTo(stored, newest)) return null;",
-    to: "if (stored === null) return null;",
-  },
-  {
     name: "LS#778: a compaction carries the time of its first input",
     file: "formats/ltx/merge.ts",
     from: "timestampMs: last.timestampMs,",
@@ -94,10 +88,10 @@ const mutants: readonly Mutant[] = [
     to: "const fileCount = local.trim(keepFrom * 0n);",
   },
   {
-    name: "E6: a changed page size goes on as before",
-    file: "engine/sync-plan.ts",
-    from: "if (resume.pageSize !== database.pageSize) {",
-    to: "if (resume.pageSize > 65_536) {",
+    name: "E6: a changed page size starts no new chain",
+    file: "engine/upload-plan.ts",
+    from: "return previous.pageSize !== undefined && previous.pageSize !== file.pageSize;",
+    to: "return false;",
   },
   {
     name: "LS#881: an increment that shrinks the database keeps its old size",
@@ -172,7 +166,8 @@ function simulate(main: string): Promise<string | null> {
         return;
       }
       const line = /^Seed \d+ fails: .*$/m.exec(stdout)?.[0];
-      if (line === undefined) reject(new Error(`The mutant does not run: ${stderr}`));
+      if (line === undefined)
+        reject(new Error(`The mutant does not run: ${error.signal ?? error.code}: ${stderr}`));
       else settle(line);
     });
   });
