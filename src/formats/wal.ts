@@ -136,7 +136,7 @@ export function sumWAL(
  *   const valid = scanner.scan(Math.floor(bytes / scanner.frameSize));   // at once, without an await between
  *   for (let i = 0; i < valid; i++) use(scanner.pgnos[i], scanner.commits[i]);
  *
- * When `valid` is less than the frames given, the valid WAL ends there (for now). The scan can go on later from the same place.
+ * When `valid` is less than the frames given, the valid WAL ends there at present. The scan can go on later from the same place.
  */
 export class WALScanner {
   readonly pageSize: number;

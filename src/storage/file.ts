@@ -162,6 +162,7 @@ export class FileReplicaClient implements ReplicaClient {
       return writtenInfo(to, stats.size, modifiedAt(stats));
     } catch (error) {
       this.#readyFolders.delete(folder);
+      // As in write(): the first error is the one to report.
       await removeFile(temp).catch(() => undefined);
       if (errnoOf(error) === "ENOENT") {
         throw new StorageError("not-found", `Cannot copy "${source}": no such file`, {
