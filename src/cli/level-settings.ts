@@ -17,6 +17,8 @@ export function levelSettings(
     retentionEnabled: config.retentionEnabled,
     verifyCompaction: config.verifyCompaction,
     validationIntervalMs: config.validationIntervalMs ?? 0,
+    auditIntervalMs: config.auditIntervalMs,
+    backlogLimitBytes: config.backlogLimitBytes,
   };
 }
 

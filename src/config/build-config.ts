@@ -95,6 +95,8 @@ export function buildConfig(
     levelIntervalsMs: levels,
     l0RetentionMs: values["l0-retention"] ?? 300_000,
     l0RetentionCheckIntervalMs: values["l0-retention-check-interval"] ?? 15_000,
+    auditIntervalMs: values["audit-interval"] ?? 3_600_000,
+    backlogLimitBytes: values["backlog-limit"],
     verifyCompaction: values["verify-compaction"] ?? false,
     retentionEnabled: block.retention.values.enabled ?? true,
     validationIntervalMs: block.validation.values.interval,

@@ -24,6 +24,8 @@ export interface Config {
   readonly levelIntervalsMs: readonly number[];
   readonly l0RetentionMs: number;
   readonly l0RetentionCheckIntervalMs: number;
+  readonly auditIntervalMs: number;
+  readonly backlogLimitBytes: number | undefined;
   readonly verifyCompaction: boolean;
   readonly retentionEnabled: boolean;
   readonly validationIntervalMs: number | undefined;

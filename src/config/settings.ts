@@ -72,6 +72,17 @@ export const TOP_SETTINGS = {
     rule: "positive",
     meaning: "How often level-0 retention runs",
   },
+  "audit-interval": {
+    kind: "duration",
+    default: "1h",
+    rule: "not-negative",
+    meaning: "How often a replica is listed although nothing was written; 0 never does",
+  },
+  "backlog-limit": {
+    kind: "size",
+    meaning:
+      "How much may wait on the local disk for a replica that does not answer: by default the size of the database, at least 1GiB; 0 is any amount. Beyond it the oldest files go, and the replica gets a full image when it is back",
+  },
   "verify-compaction": {
     kind: "boolean",
     default: "false",

@@ -200,6 +200,21 @@ export type EngineEvent =
     }
   /** Local level-0 files that nothing needs any more were removed. */
   | { readonly type: "local-files-deleted"; readonly database: string; readonly fileCount: number }
+  /** Local files that nothing needs any more could not be removed; that is tried again. */
+  | {
+      readonly type: "local-trim-failed";
+      readonly database: string;
+      readonly error: unknown;
+      readonly consecutiveErrors: number;
+      readonly backoffMs: number;
+    }
+  /** Files that a replica out of reach still lacks were too many and went: it gets a full image when it is back. */
+  | {
+      readonly type: "backlog-given-up";
+      readonly database: string;
+      readonly replica: string;
+      readonly fileCount: number;
+    }
   /** A background task failed and is tried again: "level 2", "snapshot", "retention", "audit". */
   | {
       readonly type: "maintenance-failed";

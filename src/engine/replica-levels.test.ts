@@ -344,6 +344,18 @@ test("a snapshot waits until the replica holds everything up to it, or its level
   assert.equal(await scene.names(0), "1-1 2-2 3-3");
 });
 
+test("with an L0 retention of 0 level 0 stays for ever", async () => {
+  await using scene = await Scene.open({ settings: { l0RetentionMs: 0 } });
+  await scene.write(4n);
+  await scene.maintain();
+  assert.equal(await scene.names(1), "1-4");
+  for (let hour = 0; hour < 3; hour++) {
+    await scene.clock.advance(60 * MINUTE);
+    await scene.maintain();
+  }
+  assert.equal(await scene.names(0), "1-1 2-2 3-3 4-4");
+});
+
 test("CP6: a file that is missing below is got around by another level, and told", async () => {
   await using scene = await Scene.open({ settings: { l0RetentionMs: 60 * MINUTE } });
   for (const txid of [2n, 4n, 6n]) {

@@ -38,7 +38,7 @@ export interface LevelSettings {
   /** 0: no snapshots by schedule. */
   readonly snapshotIntervalMs: number;
   readonly snapshotRetentionMs: number;
-  /** How long level-0 files stay after they are in level 1. */
+  /** How long level-0 files stay after they are in level 1; 0 = for ever. */
   readonly l0RetentionMs: number;
   readonly l0RetentionCheckIntervalMs: number;
   /** False: nothing is ever deleted in the store; its own rules do that. */
@@ -47,8 +47,10 @@ export interface LevelSettings {
   readonly verifyCompaction: boolean;
   /** How often all levels are listed and checked; 0 = never. */
   readonly validationIntervalMs: number;
-  /** How often the store is listed although nothing happened. */
+  /** How often the store is listed although nothing happened; 0 = never. */
   readonly auditIntervalMs: number;
+  /** How much of level 0 may wait on the local disk for a replica out of reach; undefined = the database's size, at least 1 GiB; 0 = any amount. */
+  readonly backlogLimitBytes?: number | undefined;
 }
 
 /** Upstream's defaults, and an audit every hour. */
@@ -458,10 +460,14 @@ export class ReplicaLevels {
     }
   }
 
+  #deletesLevel0(): boolean {
+    const { retentionEnabled, l0RetentionMs } = this.#options.settings;
+    return retentionEnabled && l0RetentionMs > 0 && !this.#ledger.isSuspended(0);
+  }
+
   #trimInventory(): void {
-    const { levelIntervalsMs, retentionEnabled } = this.#options.settings;
-    const deletesLevel0 = retentionEnabled && !this.#ledger.isSuspended(0);
-    this.#inventory.trim(levelIntervalsMs.length, deletesLevel0);
+    const { levelIntervalsMs } = this.#options.settings;
+    this.#inventory.trim(levelIntervalsMs.length, this.#deletesLevel0());
   }
 
   async #reload(signal: AbortSignal): Promise<ReplicaListing> {
@@ -496,11 +502,10 @@ export class ReplicaLevels {
   #level0WaitMs(): number {
     const { settings, clock } = this.#options;
     const [oldest, second] = this.#inventory.files(0);
-    if (!settings.retentionEnabled || oldest === undefined || second === undefined)
+    if (!this.#deletesLevel0() || oldest === undefined || second === undefined)
       return Number.POSITIVE_INFINITY;
     if (oldest.maxTXID > (this.#inventory.newest(1)?.maxTXID ?? 0n))
       return Number.POSITIVE_INFINITY;
-    if (this.#ledger.isSuspended(0)) return Number.POSITIVE_INFINITY;
     const blockedMs = this.#level0BlockedUntil - clock.monotonic();
     const ageWaitMs = oldest.createdAt.getTime() + settings.l0RetentionMs - clock.now();
     return Math.max(

@@ -112,8 +112,48 @@ test("planLocalTrim() keeps what any replica needs, some files before it, and wh
     ["a replica that has not started", [0n], 90n, 0n],
     ["no replica", [], 90n, 91n],
   ];
-  for (const [name, neededFrom, agedTXID, expected] of cases)
-    assert.equal(planLocalTrim({ neededFrom, agedTXID, witnesses: 4 }), expected, name);
+  for (const [name, neededFrom, agedTXID, expected] of cases) {
+    const replicas = neededFrom.map((neededFromTXID) => ({ neededFromTXID, isReachable: true }));
+    const facts = { replicas, agedTXID, boundTXID: 60n, witnesses: 4 };
+    assert.equal(planLocalTrim(facts), expected, name);
+  }
+});
+
+test("planLocalTrim() bounds what waits for a replica out of reach, and nothing else", () => {
+  const cases: [string, [needed: bigint, isReachable: boolean][], bigint, bigint, bigint][] = [
+    ["within the bound", [[20n, false]], 90n, 10n, 16n],
+    ["beyond the bound", [[20n, false]], 90n, 60n, 60n],
+    ["no bound", [[20n, false]], 90n, 0n, 16n],
+    ["one that uploads is not bounded", [[20n, true]], 90n, 60n, 16n],
+    [
+      "nor does another's bound touch it",
+      [
+        [20n, true],
+        [0n, false],
+      ],
+      90n,
+      60n,
+      16n,
+    ],
+    [
+      "a dead one beside a healthy one",
+      [
+        [95n, true],
+        [0n, false],
+      ],
+      90n,
+      60n,
+      60n,
+    ],
+    ["young files stay all the same", [[20n, false]], 30n, 60n, 31n],
+  ];
+  for (const [name, needs, agedTXID, boundTXID, expected] of cases) {
+    const replicas = needs.map(([neededFromTXID, isReachable]) => ({
+      neededFromTXID,
+      isReachable,
+    }));
+    assert.equal(planLocalTrim({ replicas, agedTXID, boundTXID, witnesses: 4 }), expected, name);
+  }
 });
 
 test("Condemned gives files up only after they were to go for a while", async () => {

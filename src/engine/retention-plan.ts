@@ -83,19 +83,25 @@ export function coveredBy(
 
 /**
  * From which TXID on local level-0 files are kept: what a replica still needs, what it must compare after a restart, and what is
- * younger than `agedTXID`.
+ * younger than `agedTXID`. A replica out of reach can ask for nothing below `boundTXID`.
  */
 export function planLocalTrim(facts: {
-  /** What each replica still has to upload, or compares with. */
-  readonly neededFrom: readonly TXID[];
+  readonly replicas: readonly {
+    /** What it still has to upload, or compares with. */
+    readonly neededFromTXID: TXID;
+    readonly isReachable: boolean;
+  }[];
   /** Newest TXID older than the retention; 0 = none. */
   readonly agedTXID: TXID;
+  /** 0 = no bound. */
+  readonly boundTXID: TXID;
   /** Files before the needed ones that a start compares. */
   readonly witnesses: number;
 }): TXID {
   let keepFrom = facts.agedTXID + 1n;
-  for (const needed of facts.neededFrom) {
-    const from = needed - BigInt(facts.witnesses);
+  for (const { neededFromTXID, isReachable } of facts.replicas) {
+    const needed = neededFromTXID - BigInt(facts.witnesses);
+    const from = isReachable || needed > facts.boundTXID ? needed : facts.boundTXID;
     if (from < keepFrom) keepFrom = from;
   }
   return keepFrom > 0n ? keepFrom : 0n;

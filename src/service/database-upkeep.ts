@@ -1,9 +1,12 @@
 /** What keeps one database's replicas small and its local folder empty: levels, snapshots and retention, over time. */
+import { statSync } from "node:fs";
 import type { Clock } from "../engine/clock.ts";
 import type { Database } from "../engine/database.ts";
 import type { EmitEvent, EngineEvent } from "../engine/events.ts";
 import type { LocalLTX } from "../engine/local-ltx.ts";
+import { MIN_BACKLOG_BYTES } from "../engine/local-backlog.ts";
 import { LocalTrim } from "../engine/local-trim.ts";
+import type { ReplicaNeed } from "../engine/local-trim.ts";
 import type { Replica } from "../engine/replica.ts";
 import { DEFAULT_LEVEL_SETTINGS, ReplicaLevels } from "../engine/replica-levels.ts";
 import type { LevelSettings } from "../engine/replica-levels.ts";
@@ -49,9 +52,10 @@ export class DatabaseUpkeep {
       emit,
       retentionMs: Math.max(l0RetentionMs, LEVEL1_RUNS * (levelIntervalsMs[0] ?? 0)),
       checkIntervalMs: l0RetentionCheckIntervalMs,
-      neededFrom: () => [...this.#kept.values()].map(({ replica }) => replica.neededFromTXID),
+      backlogLimitBytes: () => this.#backlogLimitBytes(),
+      replicas: () => [...this.#kept.values()].map(({ replica }) => needOf(replica)),
     });
-    this.#trim = new LocalTrimLoop(trim, clock);
+    this.#trim = new LocalTrimLoop(trim, { clock, databasePath: database.path, emit });
   }
 
   /** Takes a replica into care. `overrides`: where it differs from the database's settings. */
@@ -82,15 +86,25 @@ export class DatabaseUpkeep {
       event.type === "replica-opened" ||
       event.type === "replica-synced" ||
       event.type === "replica-recovered";
-    if (!isNews) return;
-    this.#kept.get(event.replica)?.loop.notify();
-    this.#trim.notify();
+    if (isNews) this.#kept.get(event.replica)?.loop.notify();
+    // Files that a replica out of reach lacks may be too many.
+    if (isNews || event.type === "replica-failed" || event.type === "replica-conflict")
+      this.#trim.notify();
   }
 
   /** Works until aborted; resolves then. */
   async run(signal: AbortSignal): Promise<void> {
     const loops = [...this.#kept.values()].map(({ loop }) => loop.run(signal));
     await Promise.all([...loops, this.#trim.run(signal)]);
+  }
+
+  /** Beyond the database's own size a full image is less to send than the files that wait. */
+  #backlogLimitBytes(): number {
+    const { backlogLimitBytes } = this.#settings;
+    if (backlogLimitBytes === 0) return Number.POSITIVE_INFINITY;
+    if (backlogLimitBytes !== undefined) return backlogLimitBytes;
+    const stat = statSync(this.#options.database.path, { throwIfNoEntry: false });
+    return Math.max(MIN_BACKLOG_BYTES, stat?.size ?? 0);
   }
 
   /** A snapshot of the present state in every replica. Resolves to its greatest TXID; rejects with the first failure. */
@@ -106,6 +120,11 @@ export class DatabaseUpkeep {
       [...this.#kept.values()].map(({ levels }) => levels.enforceRetention(signal)),
     );
   }
+}
+
+function needOf({ name, neededFromTXID, status }: Replica): ReplicaNeed {
+  const isReachable = status.state === "running" || status.state === "waiting";
+  return { name, neededFromTXID, isReachable };
 }
 
 /** 0 … 1, the same at each start: many databases work one after another, not all at the same moment. */

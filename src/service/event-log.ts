@@ -16,6 +16,7 @@ type LevelEvent = EventOf<
   | "compacted"
   | "ltx-deleted"
   | "local-files-deleted"
+  | "backlog-given-up"
   | "level-gap"
   | "level-invalid"
   | "ltx-damaged"
@@ -133,6 +134,11 @@ class EventLog {
           attempt: event.attempt,
         });
         return;
+      case "local-trim-failed":
+        if (this.#isDue(event)) {
+          this.#database(event).warn("cannot delete local files", errorAttributes(event.error));
+        }
+        return;
       case "snapshot-written":
         this.#replica(event).info("snapshot complete", {
           txid: formatTXID(event.txid),
@@ -143,6 +149,7 @@ class EventLog {
       case "compacted":
       case "ltx-deleted":
       case "local-files-deleted":
+      case "backlog-given-up":
       case "level-gap":
       case "level-invalid":
       case "ltx-damaged":
@@ -209,6 +216,13 @@ class EventLog {
       return;
     }
     const logger = this.#replica(event);
+    if (event.type === "backlog-given-up") {
+      logger.warn("too many local files wait for this replica, the oldest were deleted", {
+        files: event.fileCount,
+        hint: "it gets a full image when it answers again; states in between cannot be restored from it",
+      });
+      return;
+    }
     const { level } = event;
     switch (event.type) {
       case "compacted":

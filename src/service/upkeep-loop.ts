@@ -1,11 +1,15 @@
 /** Runs the upkeep of one replica, and of a database's local files, whenever something is due. Idle it sleeps without a timer. */
 import type { Clock } from "../engine/clock.ts";
+import type { EmitEvent } from "../engine/events.ts";
 import type { LocalTrim } from "../engine/local-trim.ts";
 import type { ReplicaLevels } from "../engine/replica-levels.ts";
 import { Sleeper } from "../engine/sleeper.ts";
+import { runLoop } from "./run-loop.ts";
 
 /** Timers do not reach further than some weeks. */
 const MAX_SLEEP_MS = 86_400_000;
+/** The first pause after local files could not be removed. */
+const RETRY_INTERVAL_MS = 1_000;
 
 export class UpkeepLoop {
   readonly #levels: ReplicaLevels;
@@ -50,14 +54,22 @@ export class UpkeepLoop {
   }
 }
 
-/** Trims a database's local files until aborted. */
+export interface LocalTrimLoopOptions {
+  readonly clock: Clock;
+  readonly databasePath: string;
+  readonly emit: EmitEvent;
+}
+
+/** Trims a database's local files until aborted; what fails is told and tried again. */
 export class LocalTrimLoop {
   readonly #trim: LocalTrim;
+  readonly #options: LocalTrimLoopOptions;
   readonly #bell: Bell;
 
-  constructor(trim: LocalTrim, clock: Clock) {
+  constructor(trim: LocalTrim, options: LocalTrimLoopOptions) {
     this.#trim = trim;
-    this.#bell = new Bell(clock);
+    this.#options = options;
+    this.#bell = new Bell(options.clock);
   }
 
   /** There is a new local file, or a replica has got one. */
@@ -65,12 +77,23 @@ export class LocalTrimLoop {
     this.#bell.ring();
   }
 
-  async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const waitMs = this.#trim.run();
-      // While it waits for a time, new files change nothing.
-      await this.#bell.wait(waitMs, signal, Number.isFinite(waitMs));
-    }
+  run(signal: AbortSignal): Promise<void> {
+    const { clock, databasePath: database, emit } = this.#options;
+    return runLoop(
+      async (stop) => {
+        const waitMs = this.#trim.run();
+        // While it waits for a time, new files change nothing.
+        await this.#bell.wait(waitMs, stop, Number.isFinite(waitMs));
+      },
+      {
+        clock,
+        intervalMs: RETRY_INTERVAL_MS,
+        onFailed: (error, consecutiveErrors, backoffMs) =>
+          emit({ type: "local-trim-failed", database, error, consecutiveErrors, backoffMs }),
+        onRecovered: () => {},
+      },
+      signal,
+    );
   }
 }
 

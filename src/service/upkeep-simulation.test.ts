@@ -162,9 +162,13 @@ class World implements AsyncDisposable {
       emit,
       retentionMs: settings.l0RetentionMs,
       checkIntervalMs: settings.l0RetentionCheckIntervalMs,
-      neededFrom: () => [this.replica.neededFromTXID],
+      backlogLimitBytes: () => Number.POSITIVE_INFINITY,
+      replicas: () => {
+        const { name, neededFromTXID } = this.replica;
+        return [{ name, neededFromTXID, isReachable: true }];
+      },
     });
-    this.#trim = new LocalTrimLoop(trim, clock);
+    this.#trim = new LocalTrimLoop(trim, { clock, databasePath: "/app.db", emit });
     this.#stop = new AbortController();
     const { signal } = this.#stop;
     this.#running = Promise.all([
