@@ -4,3 +4,4 @@ export { init, crc, shift } from "./crc64";
 export { compress, decompress } from "./lz4";
 export { encodePages, decodeFrames } from "./frames";
 export { scanWAL } from "./wal";
+export { hashPages } from "./xxh64";

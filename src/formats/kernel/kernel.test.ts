@@ -483,3 +483,43 @@ function decodeStatus(k: Kernel, bytes: number[]): number {
   k.input.set(bytes);
   return k.decodeFrames(0, bytes.length, 512, 10, CRC_START);
 }
+
+for (const k of kernels) {
+  test(`${k.name}: hashPages() gives xxHash64`, () => {
+    // Made with libxxhash 0.8.1: 512 zero bytes; the bytes i * 7 + 3 (mod 256) of pages of two sizes.
+    assert.equal(hashOf(k, new Uint8Array(512)), "8bbf7f68e8c3b87c");
+    assert.equal(hashOf(k, pattern(512)), "6765eddc80089b7b");
+    assert.equal(hashOf(k, pattern(4096)), "796398cd432797cc");
+  });
+}
+
+test("both kernels hash pages alike, and tell pages apart that CRC-64/ISO does not", () => {
+  const first = Uint8Array.from({ length: 1024 }, (_, index) => index & 255);
+  const second = first.slice();
+  // The polynomial itself as a difference, x^64 + x^4 + x^3 + x + 1: three bytes within nine.
+  second[0] = (second[0] ?? 0) ^ 0x01;
+  second[7] = (second[7] ?? 0) ^ 0xb0;
+  second[8] = (second[8] ?? 0) ^ 0x01;
+  assert.equal(crcText(wasm, first), crcText(wasm, second));
+  for (const k of kernels) {
+    assert.notEqual(hashOf(k, first), hashOf(k, second));
+  }
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 512, maxLength: 512 }), (page) => {
+      assert.equal(hashOf(reference, page), hashOf(wasm, page));
+    }),
+  );
+});
+
+function hashOf(k: Kernel, page: Uint8Array): string {
+  // Behind another page, so that offsets count.
+  k.input.set(page, page.length);
+  k.offsets[0] = 0;
+  k.offsets[1] = page.length;
+  k.hashPages(2, page.length);
+  return (k.states[1] ?? 0n).toString(16).padStart(16, "0");
+}
+
+function pattern(length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, index) => index * 7 + 3);
+}

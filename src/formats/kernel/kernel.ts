@@ -23,9 +23,9 @@ export interface Kernel {
   readonly pgnos: Uint32Array;
   /** Out: bytes of each page frame with its header, or the commit size of each WAL frame. */
   readonly sizes: Uint32Array;
-  /** In for `encodePages()`: where in `input` each raw page starts. */
+  /** In for `encodePages()` and `hashPages()`: where in `input` each raw page starts. */
   readonly offsets: Uint32Array;
-  /** Out: the CRC state after each page frame. */
+  /** Out: the CRC state after each page frame, or the hash of each page. */
   readonly states: BigUint64Array;
 
   /** Bytes of `input` that the last `decodeFrames()` used up. */
@@ -52,6 +52,8 @@ export interface Kernel {
   decompress(length: number, capacity: number): number;
   /** Encodes `count` raw pages of `input` (see `offsets`, `pgnos`) as sized page frames to `output`; returns their total length. */
   encodePages(count: number, pageSize: number, state: bigint): number;
+  /** xxHash64 of `count` raw pages of `input` (see `offsets`), to `states`. */
+  hashPages(count: number, pageSize: number): void;
   /** Decodes page frames of `input[start, end)` to `output`, at most `maxPages`; a `DECODE_…` status. */
   decodeFrames(
     start: number,

@@ -16,6 +16,7 @@ import {
   OUTPUT_SIZE,
   SCRATCH_SIZE,
 } from "./memory.ts";
+import { xxh64 } from "./xxh64.ts";
 
 /** Bytes after a buffer that wide copies may touch without meaning it. */
 const SLACK = 64;
@@ -68,6 +69,13 @@ class ReferenceKernel implements Kernel {
 
   hashOutput(state: bigint, offset: number, length: number): bigint {
     return this.#hash(state, OUTPUT_START + offset, length);
+  }
+
+  hashPages(count: number, pageSize: number): void {
+    for (let index = 0; index < count; index++) {
+      const start = this.offsets[index] ?? 0;
+      this.states[index] = xxh64(this.input.subarray(start, start + pageSize));
+    }
   }
 
   #hash(state: bigint, start: number, length: number): bigint {

@@ -20,6 +20,7 @@ interface KernelExports {
   compress(source: number, target: number, length: number): number;
   decompress(source: number, target: number, length: number, capacity: number, low: number): number;
   encodePages(count: number, pageSize: number, state: bigint): number;
+  hashPages(count: number, pageSize: number): void;
   decodeFrames(
     start: number,
     end: number,
@@ -84,6 +85,7 @@ export function createWASMKernel(): Kernel | null {
     decompress: (length, capacity) =>
       exports.decompress(inputStart, outputStart, length, capacity, outputStart),
     encodePages: (count, pageSize, state) => exports.encodePages(count, pageSize, state),
+    hashPages: (count, pageSize) => exports.hashPages(count, pageSize),
     decodeFrames: (start, end, pageSize, maxPages, state) =>
       exports.decodeFrames(start, end, pageSize, maxPages, state),
     scanWAL: (count, pageSize, bigEndian, salt1, salt2, checksum1, checksum2) =>

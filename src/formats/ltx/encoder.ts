@@ -92,6 +92,11 @@ export class LTXEncoder {
     return this.#frames.pages();
   }
 
+  /** xxHash64 of the first `count` raw pages in `pages()`; valid until the next kernel use, as `encode()` is. */
+  hash(count: number): BigUint64Array {
+    return this.#frames.hash(count);
+  }
+
   /** Frames of the first `count` pages in `pages()`. The view is valid until the next kernel use. */
   encode(pgnos: Uint32Array, count: number): Uint8Array {
     this.#requirePages();

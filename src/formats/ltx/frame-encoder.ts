@@ -1,5 +1,6 @@
 /** Encodes batches of pages without a file around them: what a worker does for an LTXEncoder elsewhere. */
 import { kernel } from "../kernel/kernel.ts";
+import type { Kernel } from "../kernel/kernel.ts";
 import { BATCH_BYTES, MAX_BATCH_PAGES } from "../kernel/memory.ts";
 import { WAL_FRAME_HEADER_SIZE } from "../wal.ts";
 import type { WALScanner } from "../wal.ts";
@@ -35,13 +36,16 @@ export class LTXFrameEncoder {
 
   /** Frames of the first `count` pages in `pages()`. `state` is the CRC state before them: 0n for `LTXEncoder.append()`. */
   encode(pgnos: Uint32Array, count: number, state = 0n): EncodedFrames {
-    const k = kernel();
-    if (k.owner !== this)
-      throw new Error("Kernel was used by another between pages() and encode()");
-    if (count > this.batchPages) throw new RangeError(`${count} pages are more than a batch holds`);
-    for (let i = 0; i < count; i++) k.offsets[i] = i * this.pageSize;
+    const k = this.#claim(count);
     k.pgnos.set(pgnos.length === count ? pgnos : pgnos.subarray(0, count));
     return this.#encode(count, state);
+  }
+
+  /** xxHash64 of the first `count` pages in `pages()`, in kernel memory: valid until the next kernel use. */
+  hash(count: number): BigUint64Array {
+    const k = this.#claim(count);
+    k.hashPages(count, this.pageSize);
+    return k.states.subarray(0, count);
   }
 
   /** Frames of the pages in some WAL frames of the scan that `scanner` did last. */
@@ -62,6 +66,16 @@ export class LTXFrameEncoder {
       k.pgnos[i] = scanner.pgnos[frame] as number;
     }
     return this.#encode(count, state);
+  }
+
+  /** The kernel, with the offsets of the first `count` pages in `pages()`. */
+  #claim(count: number): Kernel {
+    const k = kernel();
+    if (k.owner !== this)
+      throw new Error("Kernel was used by another between pages() and encode()");
+    if (count > this.batchPages) throw new RangeError(`${count} pages are more than a batch holds`);
+    for (let i = 0; i < count; i++) k.offsets[i] = i * this.pageSize;
+    return k;
   }
 
   #encode(count: number, state: bigint): EncodedFrames {
