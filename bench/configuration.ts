@@ -8,12 +8,16 @@ export interface ReplicatedDatabase {
   readonly syncInterval?: string;
 }
 
-/** Writes a configuration file that both programs read. (JSON is YAML too.) */
-export function writeConfiguration(file: string, databases: readonly ReplicatedDatabase[]): void {
+/** Writes a configuration file that both programs read (JSON is YAML too); `general`: what stands beside `dbs` in it. */
+export function writeConfiguration(
+  file: string,
+  databases: readonly ReplicatedDatabase[],
+  general: Readonly<Record<string, unknown>> = {},
+): void {
   const dbs = databases.map(({ path, url, monitorInterval, syncInterval }) => ({
     path,
     ...(monitorInterval === undefined ? {} : { "monitor-interval": monitorInterval }),
     replica: { url, ...(syncInterval === undefined ? {} : { "sync-interval": syncInterval }) },
   }));
-  fs.writeFileSync(file, JSON.stringify({ dbs }, null, 2));
+  fs.writeFileSync(file, JSON.stringify({ ...general, dbs }, null, 2));
 }

@@ -4,6 +4,7 @@ import path from "node:path";
 import { LTXEncoder } from "../src/formats/ltx/encoder.ts";
 import { createLTXHeader } from "../src/formats/ltx/header.ts";
 import { formatLTXName, levelFolder } from "../src/formats/ltx/layout.ts";
+import { mergeLTX } from "../src/formats/ltx/merge.ts";
 import { decodeWALHeader, WAL_HEADER_SIZE, WALScanner } from "../src/formats/wal.ts";
 import type { WALHeader } from "../src/formats/wal.ts";
 import { checkpoint } from "./databases.ts";
@@ -11,31 +12,59 @@ import { OrderBook } from "./writers/order-book.ts";
 
 /**
  * Copies `database` into `replicaFolder` as one full image, then commits to it and writes one level-0 file for each
- * transaction, `count` files in all. Leaves the database checkpointed: a restore must equal it.
+ * transaction, `count` files in all. Leaves the database checkpointed: a restore must equal it. `timeOf` gives the times of
+ * the files; now unless told otherwise.
  */
 export function buildLevelZeroReplica(
   database: string,
   replicaFolder: string,
   count: number,
+  timeOf: (txid: bigint) => Date = () => new Date(),
 ): void {
   const folder = path.join(replicaFolder, levelFolder(0));
   fs.mkdirSync(folder, { recursive: true });
-  writeImage(database, path.join(folder, formatLTXName(1n, 1n)));
+  writeImage(database, path.join(folder, formatLTXName(1n, 1n)), timeOf(1n));
   using book = new OrderBook(database, 0);
   const wal = new WALTail(`${database}-wal`);
   for (let txid = 2n; txid <= BigInt(count); txid++) {
     book.addEntry();
-    wal.writeNew(txid, path.join(folder, formatLTXName(txid, txid)));
+    wal.writeNew(txid, path.join(folder, formatLTXName(txid, txid)), timeOf(txid));
   }
   wal.close();
   checkpoint(database);
 }
 
-function writeImage(database: string, target: string): void {
+/** Merges the level-0 files up to TXID `last` into files of level 1, `inputs` to a file. */
+export async function buildLevelOne(
+  replicaFolder: string,
+  last: number,
+  inputs: number,
+): Promise<void> {
+  const source = (txid: bigint): string =>
+    path.join(replicaFolder, levelFolder(0), formatLTXName(txid, txid));
+  fs.mkdirSync(path.join(replicaFolder, levelFolder(1)), { recursive: true });
+  for (let minTXID = 1n; minTXID <= BigInt(last); minTXID += BigInt(inputs)) {
+    const maxTXID = minTXID + BigInt(inputs) - 1n;
+    const files = Array.from({ length: inputs }, (_, index) => minTXID + BigInt(index));
+    const merged = mergeLTX(
+      files.map((txid) => ({
+        minTXID: txid,
+        maxTXID: txid,
+        open: () => fs.createReadStream(source(txid)),
+      })),
+    );
+    const target = path.join(replicaFolder, levelFolder(1), formatLTXName(minTXID, maxTXID));
+    for await (const chunk of merged) fs.appendFileSync(target, chunk);
+    const createdAt = fs.statSync(source(maxTXID)).mtime;
+    fs.utimesSync(target, createdAt, createdAt);
+  }
+}
+
+function writeImage(database: string, target: string, createdAt: Date): void {
   const bytes = fs.readFileSync(database);
   const pageSize = bytes.readUInt16BE(16);
   const commit = bytes.length / pageSize;
-  const timestampMs = Date.now();
+  const timestampMs = createdAt.getTime();
   const encoder = new LTXEncoder(
     createLTXHeader({ pageSize, commit, minTXID: 1n, maxTXID: 1n, timestampMs }),
   );
@@ -70,7 +99,7 @@ class WALTail {
   }
 
   /** Writes the frames since the last call as the LTX file of `txid`. */
-  writeNew(txid: bigint, target: string): void {
+  writeNew(txid: bigint, target: string, createdAt: Date): void {
     const scanner = this.#scanner;
     const bytes = fs.readSync(this.#fd, scanner.frames(), { position: this.#offset });
     const count = scanner.scan(Math.floor(bytes / scanner.frameSize));
@@ -83,7 +112,7 @@ class WALTail {
         commit: scanner.commits[count - 1] ?? 0,
         minTXID: txid,
         maxTXID: txid,
-        timestampMs: Date.now(),
+        timestampMs: createdAt.getTime(),
         walOffset: this.#offset,
         walSize: count * scanner.frameSize,
         walSalt1: this.#header.salt1,
@@ -117,6 +146,8 @@ class LTXFile implements Disposable {
 
   [Symbol.dispose](): void {
     for (const bytes of this.#encoder.finish()) this.write(bytes);
+    const createdAt = new Date(this.#encoder.header.timestampMs);
+    fs.futimesSync(this.#fd, createdAt, createdAt);
     fs.closeSync(this.#fd);
   }
 }

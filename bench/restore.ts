@@ -4,14 +4,15 @@ import type { Program } from "./programs.ts";
 
 export type IntegrityCheck = "none" | "quick" | "full";
 
-/** Restores the latest state of a replica into `output`, which must not exist. Without a check unless one is named. */
+/** Restores a replica into `output`, which must not exist: the latest state without a check, unless `check` and `flags` say more. */
 export async function restore(
   program: Program,
   replicaURL: string,
   output: string,
   options: ChildOptions,
   check: IntegrityCheck = "none",
+  flags: readonly string[] = [],
 ): Promise<Cost> {
-  const args = ["restore", "-integrity-check", check, "-o", output, replicaURL];
+  const args = ["restore", "-integrity-check", check, ...flags, "-o", output, replicaURL];
   return runToEnd(program, args, options);
 }

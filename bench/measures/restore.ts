@@ -7,7 +7,7 @@ import { runToEnd } from "../child.ts";
 import type { Cost } from "../child.ts";
 import { cachedDatabase } from "../data.ts";
 import { assertSamePages, checkpoint, placeDatabase, settleDisk } from "../databases.ts";
-import { buildLevelZeroReplica } from "../level-zero.ts";
+import { buildLevelOne, buildLevelZeroReplica } from "../level-zero.ts";
 import { alternate, row, Workspace } from "../measure.ts";
 import type { Bench, Measure, Row, Samples } from "../measure.ts";
 import { restore } from "../restore.ts";
@@ -52,6 +52,37 @@ export const restoreManyFiles: Measure = {
     const replica = `file://${space.path("replica")}`;
     const costs = await restoreInTurns(bench, space, replica, {}, "none", bench.runs);
     return rows(`restore of ${count} level-0 files`, costs, 0.5);
+  },
+};
+
+/** A day ago each of 10,000 transactions got its second; the first half is in level 1 as well, a hundred to a file. */
+export const restoreTimestamp: Measure = {
+  name: "restore-timestamp",
+  run: async (bench) => {
+    using space = new Workspace(bench, "restore");
+    const database = space.path("app.db");
+    const count = 10_000;
+    const start = Date.now() - 86_400_000;
+    const timeOf = (txid: bigint): Date => new Date(start + Number(txid) * 1000);
+    placeDatabase(cachedDatabase(1e6), database);
+    buildLevelZeroReplica(database, space.path("replica"), count, timeOf);
+    await buildLevelOne(space.path("replica"), count / 2, 100);
+    const target = timeOf(BigInt(0.95 * count)).toISOString();
+    const [outputs, options] = [new Map<string, string>(), { logFile: space.path("log") }];
+    const costs = await alternate(bench, bench.runs, async (program) => {
+      const output = space.path(`${program.name}.db`);
+      fs.rmSync(output, { force: true });
+      settleDisk();
+      const flags = ["-timestamp", target];
+      const url = `file://${space.path("replica")}`;
+      const cost = await restore(program, url, output, options, "none", flags);
+      bench.log(`${program.name}: ${cost.wallMs.toFixed(0)} ms, ${cost.cpuMs} ms CPU`);
+      outputs.set(program.name, output);
+      return cost;
+    });
+    const [first = "", second = ""] = outputs.values();
+    assertSamePages(first, second);
+    return rows(`restore -timestamp from ${count} files`, costs, 0.33);
   },
 };
 
