@@ -5,7 +5,8 @@ import { formatProblem } from "../config/config-error.ts";
 import { logEvents } from "../service/event-log.ts";
 import { formatError, type Logger } from "../service/logger.ts";
 import { MetaLocks } from "../service/meta-lock.ts";
-import { Store, type CloseReport, type DatabaseOptions } from "../service/store.ts";
+import type { CloseReport, DatabaseOptions } from "../service/store-options.ts";
+import { Store } from "../service/store.ts";
 import { isStorageError, type ReplicaClient } from "../storage/replica-client.ts";
 import {
   childExitCode,
@@ -53,11 +54,12 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
     databases.push(await createDatabase(config, database, clients, io, logger));
   }
   await openClients(databases, logger, shutdown);
-  using locks = new MetaLocks(databases, (path) =>
+  const metaPathOf = (path: string): string => store.options(path).metaPath;
+  using locks = new MetaLocks(metaPathOf, (path) =>
     logger.warn("another process replicates this database", { path }),
   );
   const log = logEvents(logger);
-  const store = new Store({
+  const store: Store = new Store({
     databases,
     emit: (event) => {
       locks.read(event);

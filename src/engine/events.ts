@@ -5,6 +5,14 @@ export type CheckpointMode = "PASSIVE";
 
 /** Emitted with the absolute path of the database; replica events also name the replica. */
 export type EngineEvent =
+  /** A running store took a database into care; `isReplicating` false: it is known, and stopped. */
+  | {
+      readonly type: "database-added";
+      readonly database: string;
+      readonly isReplicating: boolean;
+    }
+  /** A running store let go of a database: this is the last event of it. */
+  | { readonly type: "database-removed"; readonly database: string }
   | {
       readonly type: "database-opened";
       readonly database: string;

@@ -7,6 +7,7 @@ import type { LevelSettings } from "../engine/replica-levels.ts";
 import type { ReplicaSource } from "../engine/replica.ts";
 import type { SyncResult } from "../engine/sync.ts";
 import type { ImageRequest, StartPlan } from "../engine/upload-plan.ts";
+import { FIFOLock } from "../engine/fifo-lock.ts";
 import { isBusy } from "../sqlite/driver.ts";
 import type { TXID } from "../formats/ltx/txid.ts";
 import type { ReplicaClient } from "../storage/replica-client.ts";
@@ -52,9 +53,13 @@ export class DatabaseRunner {
   readonly #deps: RunnerDependencies;
   readonly #loop: CaptureLoop;
   readonly #stop = new AbortController();
+  readonly #beginning = new FIFOLock();
   #replicas: Replica[] | null = null;
   #upkeep: DatabaseUpkeep | null = null;
   #running: Promise<unknown>[] = [];
+  #isRunning = false;
+  #replicasRun = false;
+  #lookedAtMs = 0;
 
   constructor(options: RunnerOptions, deps: RunnerDependencies) {
     this.#options = options;
@@ -82,6 +87,21 @@ export class DatabaseRunner {
     return this.#replicas ?? [];
   }
 
+  /** Whether the loops run. */
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
+  /** Epoch ms of the last look at the database that found nothing wrong; 0 before the first. */
+  get lookedAtMs(): number {
+    return this.#lookedAtMs;
+  }
+
+  /** Opens the database if there is a file, and no more. Rejects with what keeps it from being opened. */
+  async open(): Promise<void> {
+    await this.database.open();
+  }
+
   /**
    * Opens the database if it exists, asks the stores what they hold, and copies once. Rejects when that fails; `run` tries
    * again all the same. True: there is a database.
@@ -95,10 +115,12 @@ export class DatabaseRunner {
     const { clock, emit } = this.#deps;
     const { signal } = this.#stop;
     const database = this.path;
+    this.#isRunning = true;
     const capture = runLoop(
       async (stop) => {
         await this.#loop.step(stop);
-        if (this.#replicas === null) await this.#beginRunning(stop);
+        this.#lookedAtMs = clock.now();
+        if (!this.#replicasRun) await this.#beginRunning(stop);
       },
       {
         clock,
@@ -111,7 +133,7 @@ export class DatabaseRunner {
       signal,
     );
     this.#running.push(capture);
-    this.#runReplicas();
+    if (this.#replicas !== null) this.#runReplicas();
   }
 
   /** Copies and uploads everything committed so far. Rejects with what failed first. False: there is no database. */
@@ -154,6 +176,7 @@ export class DatabaseRunner {
     this.#stop.abort();
     await Promise.all(this.#running);
     this.#running = [];
+    this.#isRunning = false;
     this.#loop[Symbol.dispose]();
   }
 
@@ -170,6 +193,7 @@ export class DatabaseRunner {
       try {
         if (!(await this.#begin(signal))) return "waiting";
         const { state } = await this.database.tick(signal);
+        this.#lookedAtMs = clock.now();
         if (state !== "busy") return state;
         if (isLate) throw new Error(`Cannot copy database "${this.path}": database is locked`);
       } catch (error) {
@@ -188,7 +212,13 @@ export class DatabaseRunner {
     });
   }
 
-  async #begin(signal: AbortSignal): Promise<boolean> {
+  /** Opens the database and, the first time it is there, makes its replicas. False: there is no database file. */
+  #begin(signal: AbortSignal): Promise<boolean> {
+    // Whoever comes second must not copy before the first knows what the stores hold.
+    return this.#beginning.run(() => this.#beginOnce(signal));
+  }
+
+  async #beginOnce(signal: AbortSignal): Promise<boolean> {
     if ((await this.database.open()) === "waiting") return false;
     if (this.#replicas !== null) return true;
     const { local } = this.database;
@@ -237,6 +267,7 @@ export class DatabaseRunner {
 
   #runReplicas(): void {
     const { signal } = this.#stop;
+    this.#replicasRun = true;
     for (const replica of this.replicas) this.#running.push(replica.run(signal));
     if (this.#upkeep !== null) this.#running.push(this.#upkeep.run(signal));
   }

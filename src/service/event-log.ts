@@ -51,6 +51,13 @@ class EventLog {
   log(event: EngineEvent): void {
     const { type } = event;
     switch (type) {
+      case "database-added":
+        this.#logger.info("added database to replication", { path: event.database });
+        return;
+      case "database-removed":
+        this.#forgetDatabase(event.database);
+        this.#logger.info("removed database from replication", { path: event.database });
+        return;
       case "database-opened":
       case "database-closed":
       case "replica-opened":
@@ -332,6 +339,12 @@ class EventLog {
     this.#forget(event, event.type);
     this.#said.set(key, this.#now());
     return true;
+  }
+
+  #forgetDatabase(database: string): void {
+    const prefix = `${database}\n`;
+    for (const known of [this.#said, this.#uploads])
+      for (const key of known.keys()) if (key.startsWith(prefix)) known.delete(key);
   }
 
   #forget(event: EngineEvent, type: EngineEvent["type"]): void {

@@ -49,10 +49,11 @@ test("acquireMetaLock() takes the lock of a process that was killed, and not bef
 
 test("MetaLocks holds the lock from the opening of a database to its closing", async () => {
   await using folder = await mkdtempDisposable(join(tmpdir(), "litestream-lock-"));
-  const databases = [{ path: "/d/a.db", metaPath: folder.path }];
+  const metaPathOf = (path: string): string | undefined =>
+    path === "/d/a.db" ? folder.path : undefined;
   const busy: string[] = [];
-  using locks = new MetaLocks(databases, (path) => busy.push(path));
-  using others = new MetaLocks(databases, (path) => busy.push(path));
+  using locks = new MetaLocks(metaPathOf, (path) => busy.push(path));
+  using others = new MetaLocks(metaPathOf, (path) => busy.push(path));
   locks.read({ type: "database-opened", database: "/d/a.db", pageSize: 4096, txid: 0n });
   assert.equal(acquireMetaLock(folder.path, false), "busy");
   others.read({ type: "database-opened", database: "/d/a.db", pageSize: 4096, txid: 0n });

@@ -45,22 +45,20 @@ export function acquireMetaLock(metaPath: string, create: boolean): MetaLock | "
   }
 }
 
-export interface LockedDatabase {
-  readonly path: string;
-  readonly metaPath: string;
-}
-
 /**
  * A reader of events that holds the lock of each database as long as it is open. `onBusy` is told of a database
  * that another process has.
  */
 export class MetaLocks implements Disposable {
-  readonly #metaPaths: ReadonlyMap<string, string>;
+  readonly #metaPathOf: (database: string) => string | undefined;
   readonly #onBusy: (database: string) => void;
   readonly #held = new Map<string, MetaLock>();
 
-  constructor(databases: readonly LockedDatabase[], onBusy: (database: string) => void) {
-    this.#metaPaths = new Map(databases.map(({ path, metaPath }) => [path, metaPath]));
+  constructor(
+    metaPathOf: (database: string) => string | undefined,
+    onBusy: (database: string) => void,
+  ) {
+    this.#metaPathOf = metaPathOf;
     this.#onBusy = onBusy;
   }
 
@@ -74,7 +72,7 @@ export class MetaLocks implements Disposable {
   }
 
   #acquire(database: string): void {
-    const metaPath = this.#metaPaths.get(database);
+    const metaPath = this.#metaPathOf(database);
     if (metaPath === undefined || this.#held.has(database)) return;
     const lock = acquireMetaLock(metaPath, true);
     if (lock === "busy") this.#onBusy(database);

@@ -1,57 +1,28 @@
-/** The set of replicated databases of one process, over time. */
-import type { DatabaseOptions as EngineOptions } from "../engine/database.ts";
+/** The set of replicated databases of one process, over time: they come and go while it runs. */
 import type { Clock } from "../engine/clock.ts";
 import type { EmitEvent } from "../engine/events.ts";
-import type { LevelSettings } from "../engine/replica-levels.ts";
 import { CheckpointThread } from "../sqlite/checkpoint-thread.ts";
 import { assertSafeSQLite, openConnection } from "../sqlite/node-sqlite.ts";
 import { DatabaseRunner } from "./database-runner.ts";
-import type { ReplicaEntry as RunnerReplica } from "./database-runner.ts";
+import type { DatabaseStatus } from "./database-status.ts";
 import { DirectoryWatch } from "./directory-watch.ts";
+import { FinalSyncTimeout } from "./final-sync.ts";
+import { ManagedDatabase } from "./managed-database.ts";
+import { PathQueue } from "./path-queue.ts";
 import { sleepUnlessAborted } from "./run-loop.ts";
+import { Slots } from "./slots.ts";
+import { StoreError } from "./store-error.ts";
+import { runnerOptions } from "./store-options.ts";
+import type {
+  AddedDatabase,
+  ClosedDatabase,
+  CloseReport,
+  DatabaseOptions,
+  StoreOptions,
+} from "./store-options.ts";
 import { systemClock } from "./system-clock.ts";
 
-export interface ReplicaEntry extends RunnerReplica {
-  /** Discard broken local files and go on with a full image. */
-  readonly autoRecover: boolean;
-}
-
-export interface DatabaseOptions {
-  readonly path: string;
-  readonly metaPath: string;
-  readonly monitorIntervalMs: number;
-  readonly checkpointIntervalMs: number;
-  readonly busyTimeoutMs: number;
-  readonly minCheckpointPageCount: number;
-  readonly truncatePageCount: number;
-  readonly maxSyncWALBytes: number;
-  readonly replicas: readonly ReplicaEntry[];
-  /** Compaction, snapshots and retention; upstream's defaults where nothing is said. */
-  readonly levels?: Partial<LevelSettings>;
-}
-
-export interface StoreOptions {
-  readonly databases: readonly DatabaseOptions[];
-  readonly emit: EmitEvent;
-  readonly clock?: Clock;
-  /** How long the final sync may take, for all databases together; 0 = one attempt. */
-  readonly shutdownSyncTimeoutMs: number;
-  readonly shutdownSyncIntervalMs: number;
-}
-
-/** What became of one database at shutdown. */
-export interface ClosedDatabase {
-  readonly path: string;
-  /** Everything committed is in every replica. */
-  readonly synced: boolean;
-  readonly error?: unknown;
-}
-
-export interface CloseReport {
-  readonly databases: readonly ClosedDatabase[];
-}
-
-/** Databases that are opened, or closed, at the same time. */
+/** Databases that are opened and copied for the first time together: more would only wait for disk and network. */
 const PARALLEL_DATABASES = 50;
 
 export class Store implements AsyncDisposable {
@@ -59,13 +30,41 @@ export class Store implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #thread = new CheckpointThread();
   readonly #watch = new DirectoryWatch();
-  readonly #runners: readonly DatabaseRunner[];
+  readonly #databases = new Map<string, ManagedDatabase>();
+  readonly #queue = new PathQueue();
+  readonly #slots = new Slots(PARALLEL_DATABASES);
+  /** Aborted when there is no more time for a final sync. */
+  readonly #deadline = new AbortController();
+  #closing = false;
 
   constructor(options: StoreOptions) {
     assertSafeSQLite();
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#runners = options.databases.map((database) => this.#createRunner(database));
+    for (const database of options.databases) this.#manage(database).prepare();
+  }
+
+  /** Paths of all databases, in the order in which they came. */
+  get paths(): readonly string[] {
+    return [...this.#databases.keys()];
+  }
+
+  has(path: string): boolean {
+    return this.#databases.has(path);
+  }
+
+  /** The settings a database was added with. */
+  options(path: string): DatabaseOptions {
+    return this.#require(path).options;
+  }
+
+  status(path: string): DatabaseStatus {
+    return this.#require(path).status;
+  }
+
+  /** The status of every database. */
+  list(): readonly DatabaseStatus[] {
+    return [...this.#databases.values()].map(({ status }) => status);
   }
 
   /**
@@ -73,149 +72,241 @@ export class Store implements AsyncDisposable {
    * tried again by its own loop; only being aborted rejects.
    */
   async open(signal: AbortSignal): Promise<void> {
-    await forEachLimited(this.#runners, PARALLEL_DATABASES, async (runner) => {
-      try {
-        await runner.start(signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        this.#options.emit({
-          type: "sync-failed",
-          database: runner.path,
-          error,
-          consecutiveErrors: 1,
-          backoffMs: 0,
-        });
-      }
-    });
-    for (const runner of this.#runners) runner.run();
+    const databases = [...this.#databases.values()].filter(({ isStopped }) => !isStopped);
+    await Promise.all(
+      databases.map((database) => this.#slots.run(() => database.copyFirst(signal), signal)),
+    );
+    for (const database of databases) if (!database.isStopped) database.run();
   }
 
   /** Resolves when each database was uploaded once, or failed once, or after a while. */
   async firstSync(signal: AbortSignal): Promise<void> {
-    await Promise.all(this.#runners.map((runner) => runner.firstUpload(signal)));
+    const running = [...this.#databases.values()].filter(({ isStopped }) => !isStopped);
+    await Promise.all(
+      running.map((database) =>
+        database.use(signal, (runner, within) => runner.firstUpload(within)),
+      ),
+    );
+  }
+
+  /** Takes one more database into care; resolves when it is known. With `start` false it stays stopped. */
+  async add(
+    options: DatabaseOptions,
+    { start = true }: { readonly start?: boolean } = {},
+  ): Promise<AddedDatabase> {
+    return await this.#inTurn(options.path, async () => {
+      const known = this.#databases.get(options.path);
+      if (known !== undefined) return { added: false, options: known.options };
+      return this.#take(options, start);
+    });
+  }
+
+  /**
+   * Goes on with other settings: final sync, then opened anew, nothing is copied twice. Unknown: as `add`.
+   * The report is of the old one; a failed final sync does not keep the new settings from being used.
+   */
+  async replace(options: DatabaseOptions, signal: AbortSignal): Promise<ClosedDatabase> {
+    return await this.#inTurn(options.path, async () => {
+      const known = this.#databases.get(options.path);
+      const start = known?.isStopped !== true;
+      const closed = await this.#letGo(options.path, signal);
+      // The store began to shut down meanwhile: what is opened now would never be closed.
+      if (!this.#closing) this.#take(options, start);
+      else await options.resources?.[Symbol.asyncDispose]();
+      return closed;
+    });
+  }
+
+  /** Lets go of a database: final sync until `signal` is aborted, then it is closed and forgotten. Its events end here. */
+  async remove(path: string, signal: AbortSignal): Promise<ClosedDatabase> {
+    return await this.#inTurn(path, async () => {
+      this.#require(path);
+      return await this.#letGo(path, signal);
+    });
+  }
+
+  /** Opens a stopped database. False: it was not stopped. Rejects when it cannot be opened; then it stays stopped. */
+  async start(path: string): Promise<boolean> {
+    return await this.#inTurn(path, async () => {
+      const database = this.#require(path);
+      if (!database.isStopped) return false;
+      await database.start();
+      return true;
+    });
+  }
+
+  /**
+   * Final sync until `signal` is aborted, then the database is closed, and stays known. Undefined: it was stopped
+   * already. Never rejects because of the sync: the report tells.
+   */
+  async stop(path: string, signal: AbortSignal): Promise<ClosedDatabase | undefined> {
+    return await this.#inTurn(path, async () => {
+      const database = this.#require(path);
+      if (database.isStopped) return undefined;
+      return await database.stop(this.#within(signal));
+    });
+  }
+
+  /** Does something with the runner of a database that is not stopped; ends with the database. */
+  async use<T>(
+    path: string,
+    signal: AbortSignal,
+    action: (runner: DatabaseRunner, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return await this.#require(path).use(signal, action);
   }
 
   /** Copies and uploads everything of one database, without starting its loops. */
   async sync(path: string, signal: AbortSignal): Promise<void> {
     await explained(`sync database ${path}`, async () => {
-      if (!(await this.#runner(path).sync(signal)))
+      if (!(await this.use(path, signal, (runner, within) => runner.sync(within))))
         throw new Error("no position, waiting for data");
     });
   }
 
   /** Writes a snapshot of one database to each of its replicas. */
   async snapshot(path: string, signal: AbortSignal): Promise<void> {
-    await explained(`snapshot ${path}`, () => this.#runner(path).snapshot(signal));
+    await explained(`snapshot ${path}`, () =>
+      this.use(path, signal, (runner, within) => runner.snapshot(within)),
+    );
   }
 
   /** Deletes what retention lets go from the replicas of one database. */
   async enforceRetention(path: string, signal: AbortSignal): Promise<void> {
     await explained(`enforce retention for ${path}`, () =>
-      this.#runner(path).enforceRetention(signal),
+      this.use(path, signal, (runner, within) => runner.enforceRetention(within)),
     );
   }
 
   /**
    * Stops, copies and uploads what is left, and closes everything. Uploads are tried again until the timeout, or until
-   * `skipFinalSync` is aborted. Never rejects: the report tells.
+   * `skipFinalSync` is aborted. Whatever is asked for from now on is refused. Never rejects: the report tells.
    */
   async close(options: { readonly skipFinalSync?: AbortSignal } = {}): Promise<CloseReport> {
+    this.#closing = true;
     const { skipFinalSync } = options;
-    const deadline = new AbortController();
+    const done = new AbortController();
+    const giveUp = (): void => this.#deadline.abort(skipFinalSync?.reason);
+    if (skipFinalSync?.aborted === true) giveUp();
+    else skipFinalSync?.addEventListener("abort", giveUp, { once: true, signal: done.signal });
     const timeoutMs = this.#options.shutdownSyncTimeoutMs;
-    const stop =
-      skipFinalSync === undefined
-        ? deadline.signal
-        : AbortSignal.any([deadline.signal, skipFinalSync]);
     const timer =
       timeoutMs > 0
-        ? sleepUnlessAborted(this.#clock, timeoutMs, stop).then(() =>
-            deadline.abort(new Error("timeout")),
-          )
+        ? sleepUnlessAborted(this.#clock, timeoutMs, done.signal).then(() => {
+            if (!done.signal.aborted) this.#deadline.abort(new FinalSyncTimeout("timeout"));
+          })
         : Promise.resolve();
-    const databases = await Promise.all(
-      this.#runners.map((runner) => this.#closeRunner(runner, stop)),
+    const closed = await Promise.all(
+      [...this.#databases.values()].map((database) =>
+        this.#queue.run(database.path, () => this.#closeOne(database)),
+      ),
     );
-    deadline.abort();
+    await this.#queue.idle();
+    done.abort();
     await timer;
     this.#watch[Symbol.dispose]();
     await this.#thread[Symbol.asyncDispose]();
-    return { databases };
+    return { databases: closed.filter((report) => report !== undefined) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  #runner(path: string): DatabaseRunner {
-    const runner = this.#runners.find((candidate) => candidate.path === path);
-    if (runner === undefined) throw new RangeError(`No such database: ${path}`);
-    return runner;
+  /** Undefined: it was removed while this waited for its turn. */
+  async #closeOne(database: ManagedDatabase): Promise<ClosedDatabase | undefined> {
+    if (this.#databases.get(database.path) !== database) return undefined;
+    const report = await database.stop(this.#deadline.signal);
+    return await releasing(database, report);
   }
 
-  #createRunner(database: DatabaseOptions): DatabaseRunner {
-    const engine: EngineOptions = {
-      path: database.path,
-      metaPath: database.metaPath,
-      checkpoint: {
-        minFrames: database.minCheckpointPageCount,
-        intervalMs: database.checkpointIntervalMs,
-        reportFrames: database.truncatePageCount,
-      },
-      maxSyncWALBytes: database.maxSyncWALBytes,
-      busyTimeoutMs: database.busyTimeoutMs,
-      autoRecover: database.replicas.some((replica) => replica.autoRecover),
-    };
-    return new DatabaseRunner(
-      {
-        ...engine,
-        monitorIntervalMs: database.monitorIntervalMs,
-        replicas: database.replicas,
-        ...(database.levels === undefined ? {} : { levels: database.levels }),
-      },
-      {
-        openConnection,
-        checkpointThread: this.#thread,
-        clock: this.#clock,
-        emit: this.#options.emit,
-        watch: this.#watch,
-      },
-    );
+  #take(options: DatabaseOptions, start: boolean): AddedDatabase {
+    const database = this.#manage(options);
+    this.#options.emit({
+      type: "database-added",
+      database: options.path,
+      isReplicating: start,
+    });
+    if (!start) return { added: true, copied: Promise.resolve() };
+    database.prepare();
+    return { added: true, copied: this.#copyThenRun(database) };
   }
 
-  async #closeRunner(runner: DatabaseRunner, stop: AbortSignal): Promise<ClosedDatabase> {
-    const failures: unknown[] = [];
+  /** Never rejects: a database that was stopped meanwhile is simply not copied. */
+  async #copyThenRun(database: ManagedDatabase): Promise<void> {
+    const signal = database.life;
     try {
-      await runner.stop();
-      await this.#finalSync(runner, stop);
+      await this.#slots.run(() => database.copyFirst(signal), signal);
     } catch (error) {
-      failures.push(error);
+      if (!signal.aborted) throw error;
     }
-    try {
-      await runner.close();
-    } catch (error) {
-      failures.push(error);
-    }
-    return failures.length === 0
-      ? { path: runner.path, synced: true }
-      : { path: runner.path, synced: false, error: failures[0] };
+    if (!signal.aborted) database.run();
   }
 
-  async #finalSync(runner: DatabaseRunner, stop: AbortSignal): Promise<void> {
-    const { shutdownSyncTimeoutMs, shutdownSyncIntervalMs, emit } = this.#options;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await runner.sync(stop);
-        if (await runner.database.leaveFrame(stop)) await runner.sync(stop);
-        return;
-      } catch (error) {
-        if (stop.aborted) throw finalSyncError(stop, attempt, error);
-        if (shutdownSyncTimeoutMs <= 0) throw error;
-        emit({ type: "final-sync-failed", database: runner.path, error, attempt });
-        await sleepUnlessAborted(this.#clock, shutdownSyncIntervalMs, stop);
-        if (stop.aborted) throw finalSyncError(stop, attempt, error);
-      }
-    }
+  async #letGo(path: string, signal: AbortSignal): Promise<ClosedDatabase> {
+    const database = this.#databases.get(path);
+    if (database === undefined) return { path, synced: true };
+    const report = await database.stop(this.#within(signal));
+    this.#databases.delete(path);
+    this.#options.emit({ type: "database-removed", database: path });
+    return await releasing(database, report);
+  }
+
+  #within(signal: AbortSignal): AbortSignal {
+    return AbortSignal.any([signal, this.#deadline.signal]);
+  }
+
+  /** Refused before and after the wait for its turn. */
+  async #inTurn<T>(path: string, action: () => Promise<T>): Promise<T> {
+    this.#refuseWhileClosing();
+    return await this.#queue.run(path, () => {
+      this.#refuseWhileClosing();
+      return action();
+    });
+  }
+
+  #refuseWhileClosing(): void {
+    if (this.#closing) throw new StoreError("closing", "litestream is shutting down");
+  }
+
+  #require(path: string): ManagedDatabase {
+    const database = this.#databases.get(path);
+    if (database === undefined) throw new StoreError("unknown", `database not found: ${path}`);
+    return database;
+  }
+
+  #manage(options: DatabaseOptions): ManagedDatabase {
+    const database = new ManagedDatabase(options, {
+      clock: this.#clock,
+      emit: this.#options.emit,
+      finalSync: this.#options,
+      createRunner: (own, emit) => this.#createRunner(own, emit),
+    });
+    this.#databases.set(options.path, database);
+    return database;
+  }
+
+  #createRunner(database: DatabaseOptions, emit: EmitEvent): DatabaseRunner {
+    return new DatabaseRunner(runnerOptions(database), {
+      openConnection,
+      checkpointThread: this.#thread,
+      clock: this.#clock,
+      emit,
+      watch: this.#watch,
+    });
+  }
+}
+
+/** Lets go of its clients too; failing at that is the failure only when there is no other. */
+async function releasing(
+  database: ManagedDatabase,
+  report: ClosedDatabase,
+): Promise<ClosedDatabase> {
+  try {
+    await database.release();
+    return report;
+  } catch (error) {
+    return { ...report, error: report.error ?? error };
   }
 }
 
@@ -227,24 +318,4 @@ async function explained(what: string, action: () => Promise<unknown>): Promise<
     const detail = error instanceof Error ? error.message : String(error);
     throw new Error(`${what}: ${detail}`, { cause: error });
   }
-}
-
-function finalSyncError(stop: AbortSignal, attempts: number, cause: unknown): Error {
-  const timedOut = stop.reason instanceof Error && stop.reason.message === "timeout";
-  const what = timedOut ? "timeout" : "skipped";
-  const detail =
-    cause === stop.reason ? "no answer" : cause instanceof Error ? cause.message : String(cause);
-  return new Error(`shutdown sync ${what} after ${attempts} attempts: ${detail}`, { cause });
-}
-
-async function forEachLimited<T>(
-  items: readonly T[],
-  limit: number,
-  action: (item: T) => Promise<void>,
-): Promise<void> {
-  const queue = items.values();
-  const worker = async (): Promise<void> => {
-    for (const item of queue) await action(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
 }
