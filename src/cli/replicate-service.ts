@@ -5,6 +5,8 @@ import { formatProblem } from "../config/config-error.ts";
 import { logEvents } from "../service/event-log.ts";
 import { formatError, type Logger } from "../service/logger.ts";
 import { MetaLocks } from "../service/meta-lock.ts";
+import type { Metrics } from "../service/metrics/metrics.ts";
+import type { StorageOperation } from "../storage/decorators/observe.ts";
 import type { CloseReport, DatabaseOptions } from "../service/store-options.ts";
 import { Store } from "../service/store.ts";
 import { isStorageError, type ReplicaClient } from "../storage/replica-client.ts";
@@ -20,6 +22,7 @@ import { UsageError } from "./errors.ts";
 import type { CommandIO } from "./io.ts";
 import { levelSettings, replicaLevelSettings } from "./level-settings.ts";
 import { createCommandLogger, logConfigWarnings } from "./logging.ts";
+import { loadMetrics, startObservability } from "./observability.ts";
 import { openReplicas } from "./open-replicas.ts";
 import { restoreIfMissing } from "./restore-missing.ts";
 import { Shutdown } from "./shutdown.ts";
@@ -49,9 +52,10 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
   using shutdown = new Shutdown(io, logger);
   await using clients = new AsyncDisposableStack();
   await restoreIfMissing(config.databases, request.restoreMissing, io, logger, shutdown.stop);
+  const metrics = await loadMetrics(config, () => store.observe());
   const databases: DatabaseOptions[] = [];
   for (const database of config.databases) {
-    databases.push(await createDatabase(config, database, clients, io, logger));
+    databases.push(await createDatabase(config, database, clients, io, logger, metrics));
   }
   await openClients(databases, logger, shutdown);
   const metaPathOf = (path: string): string => store.options(path).metaPath;
@@ -64,10 +68,18 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
     emit: (event) => {
       locks.read(event);
       log(event);
+      metrics?.read(event);
     },
     shutdownSyncTimeoutMs: config.shutdownSyncTimeoutMs,
     shutdownSyncIntervalMs: config.shutdownSyncIntervalMs,
   });
+  await using _servers = await startObservability(
+    config,
+    () => store.observe(),
+    metrics,
+    io,
+    logger,
+  );
   const service = new ReplicateService(request, store, databases, logger, io, shutdown);
   try {
     return await service.run();
@@ -254,8 +266,10 @@ async function createDatabase(
   clients: AsyncDisposableStack,
   io: CommandIO,
   logger: Logger,
+  metrics: Metrics | undefined,
 ): Promise<DatabaseOptions> {
-  const open = await openReplicas(database.replicas, clients, io, logger);
+  const onOperation = metrics && ((operation: StorageOperation) => metrics.operated(operation));
+  const open = await openReplicas(database.replicas, clients, io, logger, onOperation);
   const replicas = open.map(({ replica, client }) => {
     const { name, syncIntervalMs, maxSyncLTXFiles, autoRecover } = replica;
     const levels = replicaLevelSettings(replica);

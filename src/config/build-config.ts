@@ -84,6 +84,7 @@ export function buildConfig(
     shutdownSyncIntervalMs: values["shutdown-sync-interval"] ?? 500,
     addr: nonEmpty(values.addr),
     mcpAddr: nonEmpty(values["mcp-addr"]),
+    mcpToken: nonEmpty(values["mcp-token"]),
     bindFailure: values["bind-failure"] === "warn" ? "warn" : "error",
     socket: {
       enabled: socket.values.enabled ?? false,
@@ -91,6 +92,7 @@ export function buildConfig(
       mode: socket.values.permissions ?? 0o600,
     },
     heartbeatURL: nonEmpty(values["heartbeat-url"]),
+    heartbeatFailureURL: nonEmpty(values["heartbeat-failure-url"]),
     heartbeatIntervalMs: values["heartbeat-interval"] ?? 300_000,
     levelIntervalsMs: levels,
     l0RetentionMs: values["l0-retention"] ?? 300_000,
@@ -101,7 +103,7 @@ export function buildConfig(
     retentionEnabled: block.retention.values.enabled ?? true,
     validationIntervalMs: block.validation.values.interval,
     warnings: [],
-    notYet: [...topNotYet(top, block), ...usable.flatMap((entry) => databaseNotYet(entry))],
+    notYet: [...topNotYet(block), ...usable.flatMap((entry) => databaseNotYet(entry))],
   };
 }
 

@@ -16,9 +16,11 @@ export interface Config {
   readonly shutdownSyncIntervalMs: number;
   readonly addr: string | undefined;
   readonly mcpAddr: string | undefined;
+  readonly mcpToken: string | undefined;
   readonly bindFailure: "error" | "warn";
   readonly socket: { readonly enabled: boolean; readonly path: string; readonly mode: number };
   readonly heartbeatURL: string | undefined;
+  readonly heartbeatFailureURL: string | undefined;
   readonly heartbeatIntervalMs: number;
   /** Intervals of level 1 and up. */
   readonly levelIntervalsMs: readonly number[];
@@ -56,6 +58,7 @@ export interface DatabaseSettings {
   readonly snapshotIntervalMs: number;
   readonly snapshotRetentionMs: number;
   readonly heartbeatURL: string | undefined;
+  readonly heartbeatFailureURL: string | undefined;
   readonly replicas: readonly ReplicaConfig[];
 }
 

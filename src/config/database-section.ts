@@ -192,6 +192,9 @@ export function databaseSettings(
     snapshotIntervalMs: snapshot.interval ?? defaults.snapshotIntervalMs,
     snapshotRetentionMs: snapshot.retention ?? defaults.snapshotRetentionMs,
     heartbeatURL: isSet(values["heartbeat-url"]) ? values["heartbeat-url"] : undefined,
+    heartbeatFailureURL: isSet(values["heartbeat-failure-url"])
+      ? values["heartbeat-failure-url"]
+      : undefined,
     replicas,
   };
 }

@@ -256,7 +256,8 @@ const CREDENTIAL_VARIABLES: Readonly<Record<string, string>> = {
 /** A value as it could be written in the file, or what stands for a secret. */
 function formatSetting(setting: Setting, key: string, value: SettingValue): string {
   if (setting.secret === true) return HIDDEN;
-  if (key === "heartbeat-url") return redactHeartbeatURL(String(value));
+  if (key === "heartbeat-url" || key === "heartbeat-failure-url")
+    return redactHeartbeatURL(String(value));
   if (key.endsWith("url") && typeof value === "string") return redactURL(value);
   switch (setting.kind) {
     case "duration":

@@ -71,6 +71,7 @@ test("parseConfig() gives a database upstream's defaults", () => {
     snapshotIntervalMs: 86_400_000,
     snapshotRetentionMs: 86_400_000,
     heartbeatURL: undefined,
+    heartbeatFailureURL: undefined,
     replicas: [
       {
         name: "file",
@@ -379,7 +380,6 @@ dbs:
   assert.deepEqual(
     config.notYet.map(({ key, line, refuse }) => `${key}:${line}:${refuse}`),
     [
-      "addr:1:false",
       "socket.enabled:2:false",
       "dbs[/w/a.db].replica.retention-check-interval:6:false",
       "dbs[/d].dir:7:true",

@@ -4,7 +4,7 @@
  */
 import type { NotYet } from "./config.ts";
 import type { DatabaseEntry } from "./database-section.ts";
-import { nonEmpty, type Blocks, type TopSection } from "./top-section.ts";
+import { nonEmpty, type Blocks } from "./top-section.ts";
 
 interface Row {
   readonly key: string;
@@ -15,10 +15,7 @@ interface Row {
 }
 
 const ROWS: readonly Row[] = [
-  { key: "addr", lacks: "serve metrics" },
-  { key: "mcp-addr", lacks: "serve MCP" },
   { key: "socket.enabled", lacks: "serve a control socket" },
-  { key: "heartbeat-url", lacks: "send heartbeats" },
   { key: "retention-check-interval", lacks: "check each replica's retention at a time of its own" },
   {
     key: "age.recipients",
@@ -34,15 +31,11 @@ const ROWS: readonly Row[] = [
 ];
 
 /** What the top of the file asks for in vain. */
-export function topNotYet(top: TopSection, block: Blocks): readonly NotYet[] {
-  const { values } = top;
+export function topNotYet(block: Blocks): readonly NotYet[] {
   const rows: (NotYet | undefined)[] = [];
   const add = (wanted: boolean, key: string, line: number): void => {
     if (wanted) rows.push(notYet(key, key, line));
   };
-  for (const key of ["addr", "mcp-addr", "heartbeat-url"] as const) {
-    add(nonEmpty(values[key]) !== undefined, key, top.lineOf(key));
-  }
   add(block.socket.values.enabled === true, "socket.enabled", block.socket.lineOf("enabled"));
   const { age } = block;
   add((age.values.recipients?.length ?? 0) > 0, "age.recipients", age.lineOf("recipients"));
@@ -57,8 +50,6 @@ export function databaseNotYet(entry: DatabaseEntry): readonly NotYet[] {
     if (wanted) rows.push(notYet(key, `${entry.label}.${where}`, line));
   };
   add(nonEmpty(values.dir) !== undefined, "dir", "dir", entry.section.lineOf("dir"));
-  const url = nonEmpty(values["heartbeat-url"]);
-  add(url !== undefined, "heartbeat-url", "heartbeat-url", entry.section.lineOf("heartbeat-url"));
   for (const { section, age, label } of entry.replicas) {
     const checks = "retention-check-interval";
     add(section.values[checks] !== undefined, checks, `${label}.${checks}`, section.lineOf(checks));

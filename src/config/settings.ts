@@ -47,7 +47,15 @@ export const DEFAULT_CONFIG_PATH = "/etc/litestream.yml";
 /** Settings that stand at the top of the file only. */
 export const TOP_SETTINGS = {
   addr: { kind: "string", meaning: "Bind address of the metrics server, such as :9090" },
-  "mcp-addr": { kind: "string", meaning: "Bind address of the MCP server" },
+  "mcp-addr": {
+    kind: "string",
+    meaning: "Bind address of the MCP server; without a host only this machine reaches it",
+  },
+  "mcp-token": {
+    secret: true,
+    kind: "string",
+    meaning: "What MCP clients must send as bearer token",
+  },
   exec: { kind: "string", meaning: "Command to run as a child; replication ends with it" },
   "exec-exit-code": {
     kind: "boolean",
@@ -89,6 +97,10 @@ export const TOP_SETTINGS = {
     meaning: "Verify levels after each compaction",
   },
   "heartbeat-url": { kind: "string", meaning: "URL to GET while replication is healthy" },
+  "heartbeat-failure-url": {
+    kind: "string",
+    meaning: "URL to GET instead while replication is not healthy",
+  },
   "heartbeat-interval": {
     kind: "duration",
     default: "5m",
@@ -234,6 +246,10 @@ export const DATABASE_SETTINGS = {
     meaning: "Restore the database at start when its file is missing",
   },
   "heartbeat-url": { kind: "string", meaning: "URL to GET while this database is healthy" },
+  "heartbeat-failure-url": {
+    kind: "string",
+    meaning: "URL to GET instead while this database is not healthy",
+  },
 } as const;
 
 /** Settings of a replica that name it, and are therefore never inherited. */

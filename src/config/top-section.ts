@@ -155,6 +155,11 @@ export function checkTop(
   if (url !== undefined && !/^https?:\/\//.test(url)) {
     fail("heartbeat-url", `heartbeat URL must be a valid HTTP or HTTPS URL (got ${url})`);
   }
+  const failureURL = nonEmpty(values["heartbeat-failure-url"]);
+  if (failureURL !== undefined && !/^https?:\/\//.test(failureURL)) {
+    const message = "heartbeat URL must be a valid HTTP or HTTPS URL";
+    fail("heartbeat-failure-url", message, "Begin it with https://");
+  }
   const interval = values["heartbeat-interval"];
   if (interval !== undefined && interval < MIN_HEARTBEAT_INTERVAL_MS) {
     const got = formatDuration(interval);
@@ -164,6 +169,18 @@ export function checkTop(
   if (addr !== undefined && !/:\w+$/.test(addr)) {
     const message = `must specify port for bind address: ${JSON.stringify(addr)}`;
     fail("addr", message, `Write "${addr.replace(/:$/, "")}:9090"`, message);
+  }
+  const mcpAddr = nonEmpty(values["mcp-addr"]);
+  if (mcpAddr !== undefined && !/:\w+$/.test(mcpAddr)) {
+    const message = `must specify port for bind address: ${JSON.stringify(mcpAddr)}`;
+    fail("mcp-addr", message, `Write "${mcpAddr.replace(/:$/, "")}:3001"`, message);
+  } else if (
+    mcpAddr !== undefined &&
+    !isLoopback(mcpAddr) &&
+    nonEmpty(values["mcp-token"]) === undefined
+  ) {
+    const message = `MCP would be open to everybody who reaches ${JSON.stringify(mcpAddr)}`;
+    fail("mcp-addr", message, 'Set "mcp-token", or bind to localhost');
   }
   if (values.exec !== undefined && values.exec !== "" && values.exec.trim() === "") {
     fail("exec", "Command is blank", "Remove the key or name a command");
@@ -181,6 +198,11 @@ export function checkTop(
       hint: "Write text, json or pretty",
     });
   }
+}
+
+/** Whether only this machine reaches a bind address; without a host MCP stays there. */
+function isLoopback(address: string): boolean {
+  return /^(?:localhost|127(?:\.\d+){3}|\[::1\])?:\w+$/i.test(address);
 }
 
 /** An empty string means "not set". */

@@ -56,6 +56,15 @@ export interface TickReport {
   readonly uncommittedFrames: number;
 }
 
+/** Ticks of a database since it was made. */
+export interface TickTotals {
+  readonly count: number;
+  readonly errorCount: number;
+  readonly durationMs: number;
+  /** Epoch ms of the first failure since the last success. */
+  readonly failingSinceMs: number | undefined;
+}
+
 /** Smooths the copy rate over about this many ticks. */
 const RATE_TICKS = 4;
 /** The WAL file shrinks to this multiple of the largest threshold. */
@@ -85,6 +94,10 @@ export class Database {
   #announcedWaiting = false;
   /** Snapshots being read: they end before the files are closed. */
   readonly #views = new Set<DatabaseView>();
+  #tickCount = 0;
+  #tickErrorCount = 0;
+  #tickMs = 0;
+  #failingSinceMs: number | undefined;
 
   constructor(options: DatabaseOptions, deps: DatabaseDependencies) {
     this.path = resolve(options.path);
@@ -116,6 +129,21 @@ export class Database {
     return this.#framesPerMs;
   }
 
+  /** Ticks so far, and how long they took. */
+  get ticks(): TickTotals {
+    return {
+      count: this.#tickCount,
+      errorCount: this.#tickErrorCount,
+      durationMs: this.#tickMs,
+      failingSinceMs: this.#failingSinceMs,
+    };
+  }
+
+  /** End of what is copied of the present WAL, in bytes. */
+  get walOffset(): number {
+    return this.#opened?.sync.walOffset ?? 0;
+  }
+
   /** Whether at least `frames` frames wait to be copied: one short read. */
   hasPending(frames: number): boolean {
     return this.#opened?.sync.hasPending(frames) ?? true;
@@ -128,7 +156,7 @@ export class Database {
 
   /** Copies everything committed and checkpoints when that is due. */
   tick(signal?: AbortSignal): Promise<TickReport> {
-    return this.#lock.run(() => this.#tick(signal));
+    return this.#lock.run(() => this.#countedTick(signal));
   }
 
   /**
@@ -241,6 +269,26 @@ export class Database {
       txid: opened.sync.txid,
     });
     return "open";
+  }
+
+  async #countedTick(signal?: AbortSignal): Promise<TickReport> {
+    const { clock } = this.#deps;
+    const startedAt = clock.monotonic();
+    this.#tickCount++;
+    try {
+      const report = await this.#tick(signal);
+      this.#failingSinceMs = undefined;
+      return report;
+    } catch (error) {
+      // Being stopped is not a failure.
+      if (signal?.aborted !== true) {
+        this.#tickErrorCount++;
+        this.#failingSinceMs ??= clock.now();
+      }
+      throw error;
+    } finally {
+      this.#tickMs += clock.monotonic() - startedAt;
+    }
   }
 
   async #tick(signal?: AbortSignal): Promise<TickReport> {

@@ -53,6 +53,13 @@ export interface LevelSettings {
   readonly backlogLimitBytes?: number | undefined;
 }
 
+/** Level-0 files of the store by what retention makes of them. */
+export interface Level0Counts {
+  readonly eligible: number;
+  readonly notCompacted: number;
+  readonly tooRecent: number;
+}
+
 /** Upstream's defaults, and an audit every hour. */
 export const DEFAULT_LEVEL_SETTINGS: LevelSettings = {
   levelIntervalsMs: [30_000, 300_000, 3_600_000],
@@ -131,6 +138,27 @@ export class ReplicaLevels {
     this.#condemnedLevel0 = new Condemned(clock);
     this.#ledger = new DeletionLedger(clock);
     this.#snapshots = new SnapshotTask({ ...options, inventory: this.#inventory });
+  }
+
+  /** Epoch ms at which the newest snapshot was made; undefined while none is known. */
+  get snapshotAtMs(): number | undefined {
+    return this.#inventory.newest(SNAPSHOT_LEVEL)?.createdAt.getTime();
+  }
+
+  /** Counts what is known of level 0 without asking the store. */
+  countLevel0(): Level0Counts {
+    const { settings, clock } = this.#options;
+    const compactedTXID = this.#inventory.reached(1);
+    const agedBefore = clock.now() - settings.l0RetentionMs;
+    let eligible = 0;
+    let notCompacted = 0;
+    let tooRecent = 0;
+    for (const { maxTXID, createdAt } of this.#inventory.files(0)) {
+      if (maxTXID > compactedTXID) notCompacted++;
+      else if (createdAt.getTime() > agedBefore) tooRecent++;
+      else eligible++;
+    }
+    return { eligible, notCompacted, tooRecent };
   }
 
   /** Tell it every file that gets into the store: the `onStored` of the replica. */
@@ -407,6 +435,7 @@ export class ReplicaLevels {
   async #audit(signal: AbortSignal, graceMs: number = this.#graceMs()): Promise<void> {
     const { settings, clock } = this.#options;
     const listing = await this.#reload(signal);
+    this.#lookForUnknownSnapshot(listing);
     // A little earlier each time for some than for others, so that not all come at the same moment.
     const { jitter = 0 } = this.#options;
     this.#auditedAt = clock.monotonic() - (jitter * settings.auditIntervalMs) / 10;
@@ -422,6 +451,18 @@ export class ReplicaLevels {
         this.#reportLevel(level, listing[level] ?? []);
     if (settings.retentionEnabled) await this.#retire(listing, graceMs, signal);
     this.#trimInventory();
+  }
+
+  /**
+   * A snapshot above all our numbers, and nothing else there: an earlier life of this database made it, before its volume was set back, and the store
+   * did not list it at the start. The next restore would begin with it, so the replica starts again, above it. Another writer would have
+   * left level-0 files: that is found by the fence.
+   */
+  #lookForUnknownSnapshot(listing: ReplicaListing): void {
+    const { local, replica } = this.#options;
+    const isAbove = (file: LTXFileInfo): boolean => file.maxTXID > local.reservedTXID;
+    if (!(listing[SNAPSHOT_LEVEL] ?? []).some(isAbove)) return;
+    if (!listing.slice(0, SNAPSHOT_LEVEL).flat().some(isAbove)) replica.retry();
   }
 
   async #retire(listing: ReplicaListing, graceMs: number, signal: AbortSignal): Promise<void> {

@@ -54,6 +54,11 @@ export interface ReplicaOptions {
   readonly burst?: number;
   /** Level-0 uploads in flight together, 1 … 4. Default 4. */
   readonly maxInFlight?: number;
+  /**
+   * The store is looked at again for a second writer after this time without a conditional write that succeeded. Not more than level-0 files stay in the
+   * store. Default 30 s.
+   */
+  readonly soleWriterCheckMs?: number;
   /** Told of every file of ours that got into the store, or was found there. */
   readonly onStored?: (file: LTXFileInfo) => void;
 }
@@ -81,6 +86,8 @@ export interface ReplicaStatus {
   readonly consecutiveErrors: number;
   /** Epoch ms at which the replica last was known to hold everything; 0 = never. */
   readonly syncedAtMs: number;
+  /** Epoch ms of the first failure since the last success. */
+  readonly failingSinceMs: number | undefined;
 }
 
 interface Waiter {
@@ -89,11 +96,8 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
-/**
- * The store is looked at again for a second writer after this time without a conditional write that succeeded. Less than level-0 files
- * stay in a store.
- */
-const SOLE_WRITER_CHECK_MS = 30_000;
+/** See `ReplicaOptions.soleWriterCheckMs`. */
+export const SOLE_WRITER_CHECK_MS = 30_000;
 const DEFAULT_BURST = 8;
 
 export class Replica {
@@ -104,6 +108,7 @@ export class Replica {
   readonly #emit: EmitEvent;
   readonly #syncIntervalMs: number;
   readonly #maxBatchFiles: number;
+  readonly #soleWriterCheckMs: number;
   readonly #chain: ReplicaChain;
   readonly #pace: TokenBucket;
   readonly #sleeper: Sleeper;
@@ -123,6 +128,7 @@ export class Replica {
   #consecutiveErrors = 0;
   #backoffMs = 0;
   #syncedAtMs = 0;
+  #failingSinceMs: number | undefined;
   #checkedAt = 0;
 
   constructor(options: ReplicaOptions) {
@@ -134,6 +140,7 @@ export class Replica {
     this.#emit = emit;
     this.#syncIntervalMs = options.syncIntervalMs;
     this.#maxBatchFiles = options.maxBatchFiles ?? 0;
+    this.#soleWriterCheckMs = options.soleWriterCheckMs ?? SOLE_WRITER_CHECK_MS;
     this.#chain = new ReplicaChain({
       client,
       clock,
@@ -196,6 +203,7 @@ export class Replica {
       error: this.#error,
       consecutiveErrors: this.#consecutiveErrors,
       syncedAtMs: this.#syncedAtMs,
+      failingSinceMs: this.#failingSinceMs,
     };
   }
 
@@ -335,7 +343,7 @@ export class Replica {
   async #checkSoleWriter(ifAbsent: boolean, signal: AbortSignal): Promise<void> {
     const now = this.#clock.monotonic();
     const isProven = ifAbsent || this.#consecutiveErrors === 0;
-    if (isProven && now - this.#checkedAt < SOLE_WRITER_CHECK_MS) return;
+    if (isProven && now - this.#checkedAt < this.#soleWriterCheckMs) return;
     await checkSoleWriter(
       this.client,
       this.#source.local,
@@ -383,6 +391,7 @@ export class Replica {
   #failed(error: unknown): void {
     this.#error = error;
     this.#consecutiveErrors++;
+    this.#failingSinceMs ??= this.#clock.now();
     if (error instanceof ReplicaConflictError) {
       this.#conflict = error;
       this.#emit({ type: "replica-conflict", ...this.#names(), error });
@@ -412,6 +421,7 @@ export class Replica {
     const consecutiveErrors = this.#consecutiveErrors;
     this.#error = undefined;
     this.#consecutiveErrors = 0;
+    this.#failingSinceMs = undefined;
     this.#backoffMs = 0;
     if (!this.#chain.hasPending) this.#syncedAtMs = this.#clock.now();
     if (consecutiveErrors > 0)

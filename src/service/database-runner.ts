@@ -2,8 +2,8 @@
 import { Database } from "../engine/database.ts";
 import type { DatabaseDependencies, DatabaseOptions } from "../engine/database.ts";
 import { DatabaseError } from "../engine/database-error.ts";
-import { Replica } from "../engine/replica.ts";
-import type { LevelSettings } from "../engine/replica-levels.ts";
+import { Replica, SOLE_WRITER_CHECK_MS } from "../engine/replica.ts";
+import type { LevelSettings, ReplicaLevels } from "../engine/replica-levels.ts";
 import type { ReplicaSource } from "../engine/replica.ts";
 import type { SyncResult } from "../engine/sync.ts";
 import type { ImageRequest, StartPlan } from "../engine/upload-plan.ts";
@@ -95,6 +95,11 @@ export class DatabaseRunner {
   /** Epoch ms of the last look at the database that found nothing wrong; 0 before the first. */
   get lookedAtMs(): number {
     return this.#lookedAtMs;
+  }
+
+  /** The upkeep of a replica; undefined before the database file was there for the first time. */
+  levelsOf(replica: string): ReplicaLevels | undefined {
+    return this.#upkeep?.levelsOf(replica);
   }
 
   /** Opens the database if there is a file, and no more. Rejects with what keeps it from being opened. */
@@ -231,7 +236,8 @@ export class DatabaseRunner {
       onLocalHistoryBroken: (_replica, error) => {
         if (!this.#options.autoRecover) return false;
         const nextTXID = local.reservedTXID + 1n;
-        this.#startOverLater({ kind: "diverged", nextTXID, reason: error.message });
+        const request = { kind: "diverged", nextTXID, reason: error.message } as const;
+        this.#startOverLater(request, error.txid);
         return true;
       },
     };
@@ -287,9 +293,16 @@ export class DatabaseRunner {
       onStored: (file) => upkeep.stored(entry.name, file),
       syncIntervalMs: entry.syncIntervalMs,
       maxBatchFiles: entry.maxSyncLTXFiles,
+      soleWriterCheckMs: this.#soleWriterCheckMs(),
       // Every file is one request whenever it is sent, and copies are paced already: only a longer interval is worth waiting for.
       paceIntervalMs: entry.syncIntervalMs > monitorIntervalMs ? entry.syncIntervalMs : 0,
     });
+  }
+
+  /** Names of level 0 prove a sole writer only as long as the other's files would still be there. */
+  #soleWriterCheckMs(): number {
+    const l0RetentionMs = this.#options.levels?.l0RetentionMs ?? 0;
+    return l0RetentionMs > 0 ? Math.min(l0RetentionMs, SOLE_WRITER_CHECK_MS) : SOLE_WRITER_CHECK_MS;
   }
 
   /** Null when the store did not answer in time: the replica's own loop asks again, and numbering moves above it then. */
@@ -318,9 +331,9 @@ export class DatabaseRunner {
     }
   }
 
-  #startOverLater(request: ImageRequest): void {
+  #startOverLater(request: ImageRequest, brokenTXID?: TXID): void {
     // The image is wanted even when the old local files cannot be removed: the failure is only told.
-    this.#startOver([request]).catch((error: unknown) =>
+    this.#startOver([request], brokenTXID).catch((error: unknown) =>
       this.#deps.emit({
         type: "sync-failed",
         database: this.path,
@@ -332,14 +345,16 @@ export class DatabaseRunner {
   }
 
   /** A full image above everything the requests name; local files that are another history go. */
-  async #startOver(requests: readonly ImageRequest[]): Promise<void> {
+  async #startOver(requests: readonly ImageRequest[], brokenTXID?: TXID): Promise<void> {
     const nextTXID = requests.reduce(
       (next, request) => (request.nextTXID > next ? request.nextTXID : next),
       1n,
     );
     const reason = requests.map((request) => request.reason).join("; ");
-    const forget = requests.some((request) => request.kind !== "gap");
-    await this.database.startOver(reason, nextTXID - 1n, forget);
+    // Only what is there now: an image that another request brings meanwhile must not go before it is uploaded.
+    const newestTXID = brokenTXID ?? this.database.local?.newestTXID ?? 0n;
+    const isAnotherHistory = requests.some((request) => request.kind !== "gap");
+    await this.database.startOver(reason, nextTXID - 1n, isAnotherHistory ? newestTXID : 0n);
     this.#loop.request();
   }
 
@@ -354,6 +369,7 @@ export class DatabaseRunner {
       sizeBytes: result.sizeBytes,
       durationMs: result.durationMs,
       image: result.image,
+      difference: result.difference,
     });
     for (const replica of this.replicas) {
       const { imageRequest } = replica;

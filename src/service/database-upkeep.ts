@@ -75,6 +75,11 @@ export class DatabaseUpkeep {
     this.#kept.set(replica.name, { replica, levels, loop: new UpkeepLoop(levels, clock) });
   }
 
+  /** The levels of a replica. */
+  levelsOf(replica: string): ReplicaLevels | undefined {
+    return this.#kept.get(replica)?.levels;
+  }
+
   /** The `onStored` of a replica. */
   stored(replica: string, file: LTXFileInfo): void {
     this.#kept.get(replica)?.levels.stored(file);

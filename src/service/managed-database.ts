@@ -6,6 +6,8 @@ import { StatusReader } from "./database-status.ts";
 import type { DatabaseStatus } from "./database-status.ts";
 import { finalSync } from "./final-sync.ts";
 import type { FinalSyncSettings } from "./final-sync.ts";
+import { observeDatabase } from "./observation.ts";
+import type { DatabaseObservation } from "./observation.ts";
 import { StoreError } from "./store-error.ts";
 import type { ClosedDatabase, DatabaseOptions } from "./store-options.ts";
 
@@ -47,6 +49,11 @@ export class ManagedDatabase {
   /** Aborted as soon as the database is being stopped. */
   get life(): AbortSignal {
     return this.#life.signal;
+  }
+
+  /** How it stands, for metrics and health. */
+  get observation(): DatabaseObservation {
+    return observeDatabase(this.status, this.options, this.#runner, this.#deps.clock.now());
   }
 
   get status(): DatabaseStatus {

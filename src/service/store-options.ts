@@ -22,6 +22,9 @@ export interface DatabaseOptions {
   readonly replicas: readonly ReplicaEntry[];
   /** Compaction, snapshots and retention; upstream's defaults where nothing is said. */
   readonly levels?: Partial<LevelSettings>;
+  /** Gets a ping while this database is healthy, and the other while it is not. */
+  readonly heartbeatURL?: string | undefined;
+  readonly heartbeatFailureURL?: string | undefined;
   /** What the replicas need, such as their clients: disposed of when the database is removed, or the store closed. */
   readonly resources?: AsyncDisposable;
 }

@@ -8,6 +8,7 @@ import type { DatabaseStatus } from "./database-status.ts";
 import { DirectoryWatch } from "./directory-watch.ts";
 import { FinalSyncTimeout } from "./final-sync.ts";
 import { ManagedDatabase } from "./managed-database.ts";
+import type { DatabaseObservation } from "./observation.ts";
 import { PathQueue } from "./path-queue.ts";
 import { sleepUnlessAborted } from "./run-loop.ts";
 import { Slots } from "./slots.ts";
@@ -65,6 +66,11 @@ export class Store implements AsyncDisposable {
   /** The status of every database. */
   list(): readonly DatabaseStatus[] {
     return [...this.#databases.values()].map(({ status }) => status);
+  }
+
+  /** How every database stands, for metrics and health. */
+  observe(): readonly DatabaseObservation[] {
+    return [...this.#databases.values()].map(({ observation }) => observation);
   }
 
   /**
