@@ -132,6 +132,13 @@ export class ReplicaChain {
         // Somebody may have called `rebase` meanwhile: the later wish counts.
         this.#base ??= end;
       }
+      if (this.#base !== undefined && !this.#options.local.has(this.#base)) {
+        // It was discarded for the sake of another replica: go on with the image that takes its place.
+        this.#base = undefined;
+        const next = this.#readNext(this.#position);
+        if ("kind" in next) return next;
+        this.#base = next.txid;
+      }
       if (this.#base !== undefined) await this.#startChain(this.#base, ifAbsent, signal);
     }
     return undefined;
@@ -236,11 +243,13 @@ export class ReplicaChain {
     return isNear || pending < LONG_BACKLOG_FILES ? 1 : maxInFlight;
   }
 
-  /** The local file after `txid`; when that is gone, the oldest one if it holds every page; otherwise the request for an image. */
+  /** The local file after `txid`; when that was discarded, the oldest one if it holds every page; otherwise the request for an image. */
   #readNext(txid: TXID): LocalLTXFile | ImageRequest {
     const { local } = this.#options;
     // Local files were discarded or numbered anew since: the rest of the old ones will never come.
     const isGone = local.oldestTXID > txid + 1n;
+    if (local.newestTXID === 0n)
+      return { kind: "gap", nextTXID: local.reservedTXID + 1n, reason: "local files are gone" };
     const file = local.read(isGone ? local.oldestTXID : txid + 1n, {
       maxBytes: MAX_BODY_IN_MEMORY,
     });

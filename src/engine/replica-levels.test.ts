@@ -152,6 +152,11 @@ class Scene implements AsyncDisposable {
     bytes[150] = (bytes[150] ?? 0) ^ 1;
   }
 
+  put(level: number, minTXID: TXID, maxTXID: TXID, bytes: Uint8Array): void {
+    const key = `ltx/${level}/${formatLTXName(minTXID, maxTXID)}`;
+    this.client.inner.objects.set(key, { bytes, createdAt: new Date(this.clock.now()) });
+  }
+
   lose(level: number, minTXID: TXID, maxTXID: TXID): void {
     assert.ok(this.client.inner.objects.delete(`ltx/${level}/${formatLTXName(minTXID, maxTXID)}`));
   }
@@ -342,6 +347,24 @@ test("a snapshot waits until the replica holds everything up to it, or its level
   await snapshot;
   assert.equal(await scene.names(9), "1-3");
   assert.equal(await scene.names(0), "1-1 2-2 3-3");
+});
+
+test("a snapshot above all numbers that appears later makes the replica start again; a second writer's files do not", async () => {
+  for (const isOther of [false, true]) {
+    await using scene = await Scene.open();
+    await scene.write(3n);
+    await scene.maintain();
+    const pages = new Map([1, 2, 3, 4].map((pgno) => [pgno, 50]));
+    const earlier = sampleLTX({ minTXID: 1n, maxTXID: 50n, commit: 4, pages });
+    scene.put(9, 1n, 50n, earlier.bytes);
+    if (isOther) scene.put(0, 50n, 50n, image(50n).bytes);
+    await scene.clock.advance(61 * MINUTE);
+    await scene.maintain();
+    assert.equal(scene.replica.status.state, isOther ? "running" : "starting");
+    if (isOther) continue;
+    const plan = await scene.replica.start(scene.signal);
+    assert.ok(plan.kind === "behind" && plan.nextTXID === 51n);
+  }
 });
 
 test("with an L0 retention of 0 level 0 stays for ever", async () => {

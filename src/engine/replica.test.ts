@@ -463,6 +463,27 @@ test("Replica notices that local files were numbered anew, and goes on with the 
   assert.equal(scene.replica.position, 11n);
 });
 
+test("Replica goes on with the next image when the one it was to begin with was discarded for another replica", async () => {
+  await using scene = new ReplicaScene("discarded");
+  await scene.replica.start(never);
+  publish(scene.local, image(8n));
+  scene.replica.rebase(8n);
+  scene.local.reset();
+  await assert.rejects(scene.replica.flush(never), /a full image is needed first/);
+  assert.deepEqual(
+    scene.imageRequests.map(({ kind, nextTXID }) => [kind, nextTXID]),
+    [["gap", 9n]],
+  );
+  publish(scene.local, image(9n));
+  scene.replica.rebase(9n);
+  scene.local.reset();
+  publish(scene.local, image(10n));
+  publish(scene.local, increment(11n));
+  await scene.replica.flush(never);
+  assert.deepEqual(scene.stored(), ["0/10", "0/11", "9/1-10"]);
+  assert.equal(scene.replica.position, 11n);
+});
+
 test("Replica asks for an image when files it needs are gone and none stands for them", async () => {
   await using scene = new ReplicaScene("gone");
   publishRun(scene.local, 2n);

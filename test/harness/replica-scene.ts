@@ -34,7 +34,9 @@ export class ReplicaScene implements AsyncDisposable {
       readonly objects?: MemoryObjects;
       readonly clock?: SimulatedClock;
       readonly local?: LocalLTX;
-    } & Partial<Pick<ReplicaOptions, "syncIntervalMs" | "maxInFlight" | "burst">> = {},
+    } & Partial<
+      Pick<ReplicaOptions, "syncIntervalMs" | "maxInFlight" | "burst" | "soleWriterCheckMs">
+    > = {},
   ) {
     this.scratch = new Scratch(name);
     this.clock = options.clock ?? new SimulatedClock();
@@ -56,6 +58,9 @@ export class ReplicaScene implements AsyncDisposable {
       },
       syncIntervalMs: options.syncIntervalMs ?? 1_000,
       ...(options.maxInFlight === undefined ? {} : { maxInFlight: options.maxInFlight }),
+      ...(options.soleWriterCheckMs === undefined
+        ? {}
+        : { soleWriterCheckMs: options.soleWriterCheckMs }),
       ...(options.burst === undefined ? {} : { burst: options.burst }),
     });
   }
