@@ -40,6 +40,11 @@ export interface CheckpointTarget {
   readonly syncAll: () => Promise<void>;
   /** Called when everything is copied and backfilled, the barrier still held: the next generation starts from nothing. */
   readonly onSealed: () => void;
+  /**
+   * Called when SQLite has more committed frames than could be copied, the barrier still held: whatever restarts the WAL afterwards,
+   * continuity must not seem to hold.
+   */
+  readonly onMissingFrames: () => void;
   /** Frames of the present generation that are copied. */
   readonly copiedFrames: () => number;
   readonly walSizeBytes: () => number;
@@ -58,7 +63,9 @@ export type CheckpointOutcome =
       readonly barrierMs: number;
     }
   /** Somebody held the write lock or checkpointed all the time. */
-  | { readonly kind: "busy" };
+  | { readonly kind: "busy" }
+  /** The chain of checksums ends before the commits do: see `settle`. */
+  | { readonly kind: "chain-broken"; readonly walFrames: number };
 
 /** Runs one checkpoint. Everything committed must be copied when it is called. */
 export async function checkpoint(target: CheckpointTarget): Promise<CheckpointOutcome> {
@@ -73,17 +80,45 @@ export async function checkpoint(target: CheckpointTarget): Promise<CheckpointOu
     result = await whileCopying(target, passive(target, BUSY_INSIDE_MS, nextTurn));
     // With everything backfilled the new pin lands on read slot 0: the one restart it permits loses nothing.
     if (!result.busy) target.readLock.roll();
-    if (isComplete(result)) target.onSealed();
+    if (result.walFrames > target.copiedFrames()) target.onMissingFrames();
+    else if (isComplete(result)) target.onSealed();
   } finally {
     releaseBarrier(target.writer);
   }
   const barrierMs = target.clock.monotonic() - startedAt;
   if (result.busy) return { kind: "busy" };
   const { walFrames, backfilledFrames } = result;
+  if (walFrames > target.copiedFrames()) return { kind: "chain-broken", walFrames };
   if (backfilledFrames < walFrames)
     return { kind: "pinned", walFrames, backfilledFrames, barrierMs };
   shrinkWAL(target);
   return { kind: "complete", walFrames, barrierMs };
+}
+
+/**
+ * Brings everything SQLite has committed into the database file, copied or not, for a WAL that cannot be copied. Afterwards the
+ * read lock is where nobody can backfill more, so the database file stays as it is until the lock moves; `onSettled` is called
+ * when that is so, the barrier still held. "pinned": another reader needs older pages.
+ */
+export async function settle(
+  target: Omit<CheckpointTarget, "syncAll" | "copiedFrames" | "onSealed" | "onMissingFrames">,
+  onSettled: (walFrames: number) => void,
+): Promise<"settled" | "pinned" | "busy"> {
+  target.readLock.roll();
+  await passive(target, BUSY_OUTSIDE_MS, () => target.clock.sleep(1));
+  await target.thread.flush(target.database.descriptor);
+  if (!(await takeBarrier(target))) return "busy";
+  try {
+    target.readLock.roll();
+    const result = await passive(target, BUSY_INSIDE_MS, nextTurn);
+    if (result.busy) return "busy";
+    if (!isComplete(result)) return "pinned";
+    target.readLock.roll();
+    onSettled(result.walFrames);
+    return "settled";
+  } finally {
+    releaseBarrier(target.writer);
+  }
 }
 
 /**
@@ -129,7 +164,9 @@ async function whileCopying(
   return result.value;
 }
 
-async function takeBarrier(target: CheckpointTarget): Promise<boolean> {
+async function takeBarrier(
+  target: Pick<CheckpointTarget, "writer" | "clock" | "barrierWaitMs">,
+): Promise<boolean> {
   const startedAt = target.clock.monotonic();
   for (let attempt = 1; ; attempt++) {
     if (tryBarrier(target.writer)) return true;
@@ -141,7 +178,7 @@ async function takeBarrier(target: CheckpointTarget): Promise<boolean> {
 
 /** A passive checkpoint; while another connection is at it, tried again up to `limitMs`. */
 async function passive(
-  target: CheckpointTarget,
+  target: Pick<CheckpointTarget, "path" | "thread" | "clock">,
   limitMs: number,
   pause: () => Promise<unknown>,
 ): Promise<CheckpointResult> {

@@ -7,6 +7,7 @@ import type { CheckpointThread } from "../sqlite/checkpoint-thread.ts";
 import { bumpSequence } from "../sqlite/connection.ts";
 import { isBusy } from "../sqlite/driver.ts";
 import type { OpenConnection } from "../sqlite/driver.ts";
+import { repairChain } from "./chain-repair.ts";
 import { checkpoint, leaveSlotZero } from "./checkpoint.ts";
 import type { CheckpointTarget } from "./checkpoint.ts";
 import { MAX_THRESHOLD_RAISE, planCheckpoint } from "./checkpoint-plan.ts";
@@ -19,7 +20,7 @@ import type { LocalLTX } from "./local-ltx.ts";
 import { closeDatabase, findReplacement, openDatabase } from "./opened-database.ts";
 import type { OpenedDatabase } from "./opened-database.ts";
 import { DatabaseView } from "./snapshot.ts";
-import type { SyncResult } from "./sync.ts";
+import type { SyncOutcome, SyncResult } from "./sync.ts";
 import { WALFile } from "./wal-file.ts";
 
 export interface DatabaseOptions {
@@ -92,6 +93,9 @@ export class Database {
   /** Where the copy stood when a checkpoint left the read lock on slot 0. */
   #slotZero: { readonly generation: string; readonly frames: number } | null = null;
   #announcedWaiting = false;
+  /** Found by the last sync: nothing more can be copied before it is repaired. */
+  #brokenChain: (SyncOutcome & { kind: "chain-broken" }) | null = null;
+  #announcedBroken = false;
   /** Snapshots being read: they end before the files are closed. */
   readonly #views = new Set<DatabaseView>();
   #tickCount = 0;
@@ -246,6 +250,7 @@ export class Database {
         ),
         floorTXID: this.#floorTXID,
         forgetBrokenFiles: this.#options.autoRecover,
+        onPageHashesLost: (error) => emit({ type: "page-hashes-lost", database: this.path, error }),
       });
     } catch (error) {
       throw explainOpenError(error, this.path);
@@ -254,6 +259,7 @@ export class Database {
     this.#opened = opened;
     this.#local = opened.local;
     this.#slotZero = null;
+    this.#brokenChain = null;
     this.#announcedWaiting = false;
     if (opened.convertedFrom !== undefined) {
       emit({
@@ -318,7 +324,11 @@ export class Database {
     let files = first.files;
     this.#measureRate();
     files += await this.#leaveSlotZeroIfMoved(signal);
-    files += await this.#checkpointIfDue(signal);
+    if (this.#brokenChain === null) files += await this.#checkpointIfDue(signal);
+    const repaired = await this.#repairIfBroken(signal);
+    if (repaired === "busy") return report("busy", files, 0);
+    files += repaired;
+    await opened.hashes.tidy();
     return report("open", files, first.uncommittedFrames);
   }
 
@@ -332,6 +342,14 @@ export class Database {
     for (;;) {
       const outcome = await sync.run(limit, signal);
       if (outcome.kind === "idle") return { files, uncommittedFrames: outcome.uncommittedFrames };
+      if (outcome.kind === "chain-broken") {
+        this.#brokenChain = outcome;
+        return { files, uncommittedFrames: 0 };
+      }
+      if (outcome.kind === "unchanged") {
+        this.#noteUnchanged(outcome);
+        continue;
+      }
       if (outcome.kind === "no-wal") {
         try {
           bumpSequence(writer);
@@ -342,14 +360,60 @@ export class Database {
         continue;
       }
       files++;
-      this.#allBackfilled = false;
-      this.#copiedFrames += outcome.walBytes / (WAL_FRAME_HEADER_SIZE + pageSize);
-      this.#syncedSinceCheckpoint = true;
-      this.#imageReason = null;
-      this.#floorTXID = outcome.txid;
-      this.#deps.onWritten(outcome);
-      if (!outcome.limited && outcome.image === undefined) return { files, uncommittedFrames: 0 };
+      this.#noteWritten(outcome, pageSize);
+      const isImage = outcome.image !== undefined || outcome.difference !== undefined;
+      if (!outcome.limited && !isImage) return { files, uncommittedFrames: 0 };
     }
+  }
+
+  #noteWritten(outcome: SyncResult, pageSize: number): void {
+    this.#allBackfilled = false;
+    this.#copiedFrames += outcome.walBytes / (WAL_FRAME_HEADER_SIZE + pageSize);
+    this.#syncedSinceCheckpoint = true;
+    this.#imageReason = null;
+    this.#floorTXID = outcome.txid;
+    this.#deps.onWritten(outcome);
+  }
+
+  #noteUnchanged({ difference }: SyncOutcome & { kind: "unchanged" }): void {
+    this.#deps.emit({
+      type: "image-unneeded",
+      database: this.path,
+      reason: difference.reason,
+      databasePages: difference.databasePages,
+    });
+  }
+
+  /** Returns how many files that wrote. */
+  async #repairIfBroken(signal?: AbortSignal): Promise<number | "busy"> {
+    const broken = this.#brokenChain;
+    if (broken === null) return 0;
+    const { emit, clock } = this.#deps;
+    const { sync, pageSize } = this.#requireOpen();
+    const { validFrames, committedFrames } = broken;
+    if (!this.#announcedBroken) {
+      this.#announcedBroken = true;
+      emit({ type: "wal-chain-broken", database: this.path, validFrames, committedFrames });
+    }
+    const startedAt = clock.monotonic();
+    const { target } = this.#countingTarget(signal);
+    const onSettled = (): void => {
+      this.#slotZero = { generation: sync.generation, frames: sync.copiedFrames };
+      this.#allBackfilled = true;
+    };
+    const outcome = await repairChain(target, sync, onSettled, signal);
+    if (outcome === "busy") return "busy";
+    this.#brokenChain = null;
+    this.#announcedBroken = false;
+    const isWritten = outcome.kind === "written";
+    if (isWritten) {
+      this.#noteWritten(outcome, pageSize);
+      this.#allBackfilled = true;
+    } else if (outcome.kind === "unchanged") this.#noteUnchanged(outcome);
+    const durationMs = clock.monotonic() - startedAt;
+    emit({ type: "wal-chain-repaired", database: this.path, txid: sync.txid, durationMs });
+    const after = await this.#syncAll(signal);
+    return (isWritten ? 1 : 0) + (after === "busy" ? 0 : after.files);
   }
 
   #measureRate(): void {
@@ -400,6 +464,15 @@ export class Database {
           ? null
           : { frames: sync.copiedFrames, at: this.#lastCheckpointAt };
       if (outcome.kind === "busy") return counted.files();
+      if (outcome.kind === "chain-broken") {
+        const { walFrames: committedFrames } = outcome;
+        this.#brokenChain ??= {
+          kind: "chain-broken",
+          validFrames: sync.copiedFrames,
+          committedFrames,
+        };
+        return counted.files();
+      }
       const backfilledFrames =
         outcome.kind === "complete" ? outcome.walFrames : outcome.backfilledFrames;
       const { walFrames, barrierMs } = outcome;
@@ -457,6 +530,7 @@ export class Database {
           throw new Error(`The WAL of "${this.path}" vanished during a checkpoint`);
         files += result.files;
       },
+      onMissingFrames: () => opened.sync.distrust("WAL has commits that were not copied"),
       onSealed: () => {
         opened.sync.seal();
         this.#slotZero = { generation: opened.sync.generation, frames: opened.sync.copiedFrames };
@@ -475,6 +549,7 @@ export class Database {
     await this.#closeIfReplaced();
     if (this.#openIfPresent() === "waiting") return null;
     if ((await this.#syncAll(signal)) === "busy") return null;
+    if ((await this.#repairIfBroken(signal)) === "busy") return null;
     const { openConnection, clock } = this.#deps;
     const view = await DatabaseView.open(this.#requireOpen(), {
       openConnection,
@@ -482,7 +557,13 @@ export class Database {
       syncAll: async () => void (await this.#syncAll(signal)),
       onClose: (closed) => this.#views.delete(closed),
     });
-    if (view !== null) this.#views.add(view);
+    if (view === null) return null;
+    if (this.#brokenChain !== null) {
+      // The database file may hold pages that are newer than the TXID.
+      view[Symbol.dispose]();
+      return null;
+    }
+    this.#views.add(view);
     return view;
   }
 

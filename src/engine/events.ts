@@ -27,7 +27,10 @@ export type EngineEvent =
     }
   | { readonly type: "database-replaced"; readonly database: string; readonly reason: string }
   | { readonly type: "database-closed"; readonly database: string; readonly txid: TXID }
-  /** One sync that found something: `image` tells why a full image was taken. */
+  /**
+   * One sync that found something: `image` tells why a full image was taken, `difference` why every page was compared and those
+   * that differ were written.
+   */
   | {
       readonly type: "ltx-written";
       readonly database: string;
@@ -38,6 +41,29 @@ export type EngineEvent =
       readonly sizeBytes: number;
       readonly durationMs: number;
       readonly image: string | undefined;
+      readonly difference: { readonly reason: string; readonly databasePages: number } | undefined;
+    }
+  /** Continuity was lost; every page was compared, and all are as the newest file left them. */
+  | {
+      readonly type: "image-unneeded";
+      readonly database: string;
+      readonly reason: string;
+      readonly databasePages: number;
+    }
+  /** The hashes that make differences possible could not be kept: the next image holds every page. */
+  | { readonly type: "page-hashes-lost"; readonly database: string; readonly error: unknown }
+  /** SQLite shows its readers more commits than the checksums in the WAL reach. */
+  | {
+      readonly type: "wal-chain-broken";
+      readonly database: string;
+      readonly validFrames: number;
+      readonly committedFrames: number;
+    }
+  | {
+      readonly type: "wal-chain-repaired";
+      readonly database: string;
+      readonly txid: TXID;
+      readonly durationMs: number;
     }
   | {
       readonly type: "sync-failed";

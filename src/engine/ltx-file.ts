@@ -7,6 +7,8 @@ import { lockPgno } from "../formats/sqlite-header.ts";
 import type { DatabaseFile } from "../sqlite/database-file.ts";
 import { localDiskError } from "./local-disk-error.ts";
 import type { LocalLTXTemp } from "./local-ltx.ts";
+import type { PageHashList, PageHashTable } from "./page-hash-file.ts";
+import { PageHashCollector } from "./page-hashes.ts";
 import type { WALFile } from "./wal-file.ts";
 
 /** Bytes of pages encoded between two turns of the event loop: about 3 ms of work. */
@@ -25,15 +27,20 @@ export type PageSelection =
   /** Every page of the database, 1…commit. */
   | { readonly kind: "all" }
   /** The pages of `source.pages`, and those by which the database grew from `previousCommit`. */
-  | { readonly kind: "changed"; readonly previousCommit: number };
+  | { readonly kind: "changed"; readonly previousCommit: number }
+  /** Every page that is not as `table` says, and those by which the database grew from the table's size. */
+  | { readonly kind: "different"; readonly table: PageHashTable };
 
 export interface WrittenLTX {
   readonly sizeBytes: number;
   readonly pageCount: number;
+  readonly fileChecksum: bigint;
+  /** Hashes of its pages, when they were asked for. */
+  readonly hashes: PageHashList | null;
 }
 
 /**
- * Writes a whole LTX file; making it durable is the caller's.
+ * Writes a whole LTX file; making it durable is the caller's. Null: with "different", no page differs; what was written is no LTX file.
  *
  * @throws LocalDiskError when it cannot be written.
  * @throws Error when a page is neither in the WAL nor in the database file: the file is shorter than its commit says.
@@ -43,29 +50,60 @@ export async function writeLTXFile(
   header: LTXHeader,
   selection: PageSelection,
   source: PageSource,
-  signal?: AbortSignal,
-): Promise<WrittenLTX> {
+  options: { readonly hashing: boolean; readonly signal: AbortSignal | undefined },
+): Promise<WrittenLTX | null> {
   const encoder = new LTXEncoder(header);
   const output = new FileOutput(temp);
+  const collector = options.hashing ? new PageHashCollector() : null;
   output.write(encoder.begin());
   const batches =
-    selection.kind === "all"
-      ? allPages(header, encoder.batchPages)
-      : changedPages(header, selection.previousCommit, source.pages, encoder.batchPages);
-  const fill = selection.kind === "all" ? fillConsecutive : fillSingly;
+    selection.kind === "changed"
+      ? changedPages(header, selection.previousCommit, source.pages, encoder.batchPages)
+      : allPages(header, encoder.batchPages);
+  const fill = selection.kind === "changed" ? fillSingly : fillConsecutive;
   let sinceTurn = 0;
-  for (const pgnos of batches) {
+  for (const read of batches) {
     if (sinceTurn >= SLICE_BYTES) {
       sinceTurn = 0;
       await nextTurn();
-      signal?.throwIfAborted();
+      options.signal?.throwIfAborted();
     }
-    fill(encoder.pages(), pgnos, header.pageSize, source);
-    output.write(encoder.encode(pgnos, pgnos.length));
-    sinceTurn += pgnos.length * header.pageSize;
+    fill(encoder.pages(), read, header.pageSize, source);
+    const pgnos =
+      selection.kind === "different" ? keepDifferent(encoder, read, selection.table) : read;
+    if (pgnos.length > 0) {
+      collector?.add(pgnos, encoder.hash(pgnos.length));
+      output.write(encoder.encode(pgnos, pgnos.length));
+    }
+    sinceTurn += read.length * header.pageSize;
   }
+  if (encoder.pageCount === 0 && selection.kind === "different") return null;
   for (const chunk of encoder.finish()) output.write(chunk);
-  return { sizeBytes: output.position, pageCount: encoder.pageCount };
+  const { pageCount, fileChecksum } = encoder;
+  const hashes = collector?.finish() ?? null;
+  return { sizeBytes: output.position, pageCount, fileChecksum, hashes };
+}
+
+/**
+ * Leaves in `encoder.pages()` only those of the pages just read that the table does not know so, and returns their numbers. Page 1
+ * stays when the size changed: a file of no pages could not say so.
+ */
+function keepDifferent(encoder: LTXEncoder, read: Uint32Array, table: PageHashTable): Uint32Array {
+  const { pageSize, commit } = encoder.header;
+  const hashes = encoder.hash(read.length);
+  const pages = encoder.pages();
+  const kept = new Uint32Array(read.length);
+  let count = 0;
+  for (let index = 0; index < read.length; index++) {
+    const pgno = read[index] ?? 0;
+    // Behind the table's size its entries are void, even those that would fit.
+    const isKnown = pgno <= table.commit && table.hashes[pgno - 1] === hashes[index];
+    if (isKnown && (pgno !== 1 || commit === table.commit)) continue;
+    if (count !== index)
+      pages.copyWithin(count * pageSize, index * pageSize, (index + 1) * pageSize);
+    kept[count++] = pgno;
+  }
+  return kept.subarray(0, count);
 }
 
 /** Pages 1…commit in batches of consecutive numbers; the lock page, which holds no data, is between two batches. */

@@ -6,6 +6,7 @@ import { FormatError } from "../formats/format-error.ts";
 import type { LTXHeader } from "../formats/ltx/header.ts";
 import { SQLITE_HEADER_SIZE, decodeSQLiteHeader } from "../formats/sqlite-header.ts";
 import { WAL_FRAME_HEADER_SIZE, WAL_HEADER_SIZE } from "../formats/wal.ts";
+import { countCommittedFrames } from "../sqlite/checkpoint.ts";
 import type { CheckpointThread } from "../sqlite/checkpoint-thread.ts";
 import { openWriter } from "../sqlite/connection.ts";
 import { DatabaseFile, identify, sameFile } from "../sqlite/database-file.ts";
@@ -16,6 +17,7 @@ import type { Clock } from "./clock.ts";
 import { notADatabase } from "./database-error.ts";
 import { isLocalHistoryBroken } from "./local-disk-error.ts";
 import { LocalLTX } from "./local-ltx.ts";
+import { PageHashes } from "./page-hashes.ts";
 import { readResumePoint } from "./resume-point.ts";
 import { Sync } from "./sync.ts";
 import type { ResumePoint } from "./sync-plan.ts";
@@ -33,6 +35,7 @@ export interface OpenedDatabase {
   readonly readLock: ReadLock;
   readonly local: LocalLTX;
   readonly sync: Sync;
+  readonly hashes: PageHashes;
   /** The WAL file shrinks to this when a commit of ours restarts it. */
   readonly walLimitBytes: number;
   /** The `-wal` and `-shm` files SQLite works with. */
@@ -52,6 +55,8 @@ export interface OpenDatabaseOptions {
   readonly floorTXID: TXID;
   /** Discard local files whose newest one is missing or corrupt, and start over with a full image. */
   readonly forgetBrokenFiles: boolean;
+  /** Told when the page hashes could not be kept: the next image will be a full one. */
+  readonly onPageHashesLost: (error: unknown) => void;
 }
 
 /**
@@ -72,12 +77,16 @@ export function openDatabase(options: OpenDatabaseOptions): OpenedDatabase {
   const local = options.local ?? openLocal(options.metaPath, file);
   const resume = findResumePoint(options, local, file);
   const floor = local.reservedTXID > options.floorTXID ? local.reservedTXID : options.floorTXID;
+  const { metaPath } = options;
+  const hashes = new PageHashes({ metaPath, pageSize, local, onLost: options.onPageHashesLost });
   const target = {
     database: file,
     pageSize,
-    metaPath: options.metaPath,
+    metaPath,
     local,
+    hashes,
     clock: options.clock,
+    committedFrames: () => countCommittedFrames(writer),
   };
   const sync = new Sync(target, { txid: floor, resume });
   if (resume === null && floor > 0n) sync.requireImage("there are no local files to continue from");
@@ -91,6 +100,7 @@ export function openDatabase(options: OpenDatabaseOptions): OpenedDatabase {
     readLock,
     local,
     sync,
+    hashes,
     walLimitBytes,
     wal: identify(`${path}-wal`),
     shm: identify(`${path}-shm`),

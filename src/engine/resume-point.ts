@@ -4,7 +4,7 @@
  * The file is a hint that is never trusted alone: it names the newest level-0 file it belongs to (TXID, WAL end and
  * salts of its header), and counts for nothing when that file is another one, as after a run of another program.
  */
-import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { LTXHeader } from "../formats/ltx/header.ts";
 import { formatTXID } from "../formats/ltx/txid.ts";
@@ -38,8 +38,16 @@ export function resumePointPath(metaPath: string): string {
   return join(metaPath, FILE_NAME);
 }
 
-/** Stores `resume` as belonging to the level-0 file with header `newest`. Not fsynced: a lost write only costs proof. */
-export function writeResumePoint(metaPath: string, newest: LTXHeader, resume: ResumePoint): void {
+/**
+ * Stores `resume` as belonging to the level-0 file with header `newest`. Not flushed unless asked for: to lose a write only costs
+ * proof, but for one that takes proof back.
+ */
+export function writeResumePoint(
+  metaPath: string,
+  newest: LTXHeader,
+  resume: ResumePoint,
+  options: { readonly isFlushed?: boolean } = {},
+): void {
   const stored: StoredResumePoint = {
     version: 1,
     txid: formatTXID(newest.maxTXID),
@@ -57,6 +65,7 @@ export function writeResumePoint(metaPath: string, newest: LTXHeader, resume: Re
   const fd = openSync(resumePointPath(metaPath), constants.O_WRONLY | constants.O_CREAT, 0o600);
   try {
     writeSync(fd, record, 0);
+    if (options.isFlushed === true) fsyncSync(fd);
   } finally {
     closeSync(fd);
   }

@@ -110,6 +110,21 @@ function planWithin(
   return { kind: "continue-after-restart", tailOffset: offset, tailMark: mark };
 }
 
+/**
+ * Whether an image may be a difference from the newest level-0 file's state. It may not where a new chain begins, for nothing after
+ * it needs older files, and where its number does not follow that file's. The inode does not matter: every page is compared.
+ */
+export function planImage(facts: {
+  readonly mustBeFull: boolean;
+  /** The number before that of the image. */
+  readonly txid: TXID;
+  /** Newest level-0 file; 0n when there is none. */
+  readonly newestTXID: TXID;
+}): "full" | "difference" {
+  const follows = facts.newestTXID > 0n && facts.txid === facts.newestTXID;
+  return facts.mustBeFull || !follows ? "full" : "difference";
+}
+
 function image(reason: string): SyncPlan {
   return { kind: "full-image", reason };
 }

@@ -1,16 +1,12 @@
 /** One sync: what was committed since the last one becomes a level-0 file. Carries out what `planSync` decides. */
 import type { LTXHeader } from "../formats/ltx/header.ts";
-import { createLTXHeader } from "../formats/ltx/header.ts";
 import type { TXID } from "../formats/ltx/txid.ts";
 import { WAL_FRAME_HEADER_SIZE, WAL_HEADER_SIZE } from "../formats/wal.ts";
 import type { WALHeader } from "../formats/wal.ts";
-import type { DatabaseFile } from "../sqlite/database-file.ts";
-import type { Clock } from "./clock.ts";
-import type { LocalLTX } from "./local-ltx.ts";
-import { writeLTXFile } from "./ltx-file.ts";
-import type { PageSelection } from "./ltx-file.ts";
+import { writeLevelZero } from "./level-zero.ts";
+import type { LevelZeroJob, LevelZeroTarget } from "./level-zero.ts";
 import { writeResumePoint } from "./resume-point.ts";
-import { framesBefore, planSync, previousFrameOffset, sameMark } from "./sync-plan.ts";
+import { framesBefore, planImage, planSync, previousFrameOffset, sameMark } from "./sync-plan.ts";
 import type { FrameMark, ResumePoint, SyncPlan } from "./sync-plan.ts";
 import { WALFile } from "./wal-file.ts";
 import type { WALStretch } from "./wal-file.ts";
@@ -18,12 +14,10 @@ import type { WALStretch } from "./wal-file.ts";
 /** How often a sync starts over because the WAL was restarted or overwritten while it was read. */
 const MAX_ATTEMPTS = 4;
 
-export interface SyncTarget {
-  readonly database: DatabaseFile;
-  readonly pageSize: number;
+export interface SyncTarget extends LevelZeroTarget {
   readonly metaPath: string;
-  readonly local: LocalLTX;
-  readonly clock: Clock;
+  /** Committed frames of the present WAL generation as SQLite itself counts them; null when it cannot be asked now. */
+  readonly committedFrames: () => number | null;
 }
 
 export interface SyncResult {
@@ -35,15 +29,46 @@ export interface SyncResult {
   readonly durationMs: number;
   /** Why every page was written, when it was. */
   readonly image: string | undefined;
+  /** Why every page was read and those that differ from the newest file's state were written, when it was so. */
+  readonly difference: ImageDifference | undefined;
   /** Stopped at the byte limit: sync again at once. */
   readonly limited: boolean;
+}
+
+export interface ImageDifference {
+  readonly reason: string;
+  /** Pages of the whole database. */
+  readonly databasePages: number;
 }
 
 export type SyncOutcome =
   | SyncResult
   | { readonly kind: "idle"; readonly uncommittedFrames: number }
+  /** Continuity was lost, every page was compared, and all are as the newest file left them. */
+  | { readonly kind: "unchanged"; readonly difference: ImageDifference }
   /** There is no WAL with a valid header: a commit must make one first. */
-  | { readonly kind: "no-wal" };
+  | { readonly kind: "no-wal" }
+  /** SQLite shows its readers commits that the chain of checksums does not reach: see `settle`. */
+  | {
+      readonly kind: "chain-broken";
+      readonly validFrames: number;
+      readonly committedFrames: number;
+    };
+
+/** A moment at which the database file alone held the whole state. */
+export interface SettledState {
+  readonly header: WALHeader;
+  /** Where the WAL ended, and the mark of its last frame. */
+  readonly offset: number;
+  readonly mark: FrameMark;
+  readonly commit: number;
+}
+
+interface ImageRequest {
+  readonly reason: string;
+  /** A difference does not do: the chain starts anew. */
+  readonly mustBeFull: boolean;
+}
 
 /** The level-0 writer of one open database. The read lock must be held while `run` works. */
 export class Sync {
@@ -52,8 +77,8 @@ export class Sync {
   #resume: ResumePoint | null;
   /** Every new file gets the number after this one. */
   #txid: TXID;
-  /** Takes a full image at the next run although continuity may hold. */
-  #imageReason: string | null = null;
+  /** The next run takes an image although continuity may hold. */
+  #imageRequest: ImageRequest | null = null;
   /** See `planSync`. */
   #sealed = false;
 
@@ -99,7 +124,21 @@ export class Sync {
 
   /** The next run writes every page, for the reason given. */
   requireImage(reason: string): void {
-    this.#imageReason ??= reason;
+    if (this.#imageRequest?.mustBeFull !== true) this.#imageRequest = { reason, mustBeFull: true };
+  }
+
+  /**
+   * Nothing about the WAL counts as known any more, after a restart neither: flushed to disk before the caller lets anybody restart
+   * the WAL. The next run takes an image.
+   */
+  distrust(reason: string): void {
+    const newest = this.#target.local.newestHeader();
+    this.#sealed = false;
+    this.#imageRequest ??= { reason, mustBeFull: false };
+    if (this.#resume === null) return;
+    this.#resume = { ...this.#resume, mark: { ...this.#resume.mark, ...UNKNOWN_CHECKSUM } };
+    if (newest !== undefined)
+      writeResumePoint(this.#target.metaPath, newest, this.#resume, { isFlushed: true });
   }
 
   /** Which WAL generation the resume point is in. */
@@ -149,20 +188,28 @@ export class Sync {
     const { header } = observation;
     if (wal === null || header === null) return { kind: "no-wal" };
     const { ino } = this.#target.database.identity;
+    const { pageSize } = this.#target;
     const plan: SyncPlan =
-      this.#imageReason === null
-        ? planSync(observation, this.#resume, {
-            pageSize: this.#target.pageSize,
-            ino,
-            sealed: this.#sealed,
-          })
-        : { kind: "full-image", reason: this.#imageReason };
+      this.#imageRequest === null
+        ? planSync(observation, this.#resume, { pageSize, ino, sealed: this.#sealed })
+        : { kind: "full-image", reason: this.#imageRequest.reason };
     // Awaited here: the WAL is closed when this function is left.
     switch (plan.kind) {
-      case "continue":
-        return await this.#continue(plan, wal, header, limitBytes, signal);
-      case "new-generation":
-        return await this.#startGeneration(wal, header, limitBytes, signal);
+      case "continue": {
+        const next = wal.frameMark(plan.offset);
+        if (next === null || !isOfGeneration(next, plan.mark))
+          return { kind: "idle", uncommittedFrames: 0 };
+        return await this.#copy(
+          { header, offset: plan.offset, mark: plan.mark },
+          wal,
+          limitBytes,
+          signal,
+        );
+      }
+      case "new-generation": {
+        const start = { header, offset: WAL_HEADER_SIZE, mark: headerMark(header) };
+        return await this.#copy(start, wal, limitBytes, signal);
+      }
       case "continue-after-restart":
         return await this.#continueAfterRestart(plan, wal, header, signal);
       case "full-image":
@@ -170,52 +217,45 @@ export class Sync {
     }
   }
 
-  async #continue(
-    plan: SyncPlan & { kind: "continue" },
+  /** Copies what is committed from a proven start on. */
+  async #copy(
+    start: WALStart,
     wal: WALFile,
-    header: WALHeader,
     limitBytes: number,
     signal?: AbortSignal,
   ): Promise<SyncOutcome | "disturbed"> {
-    const next = wal.frameMark(plan.offset);
-    if (next === null || next.salt1 !== plan.mark.salt1 || next.salt2 !== plan.mark.salt2) {
-      return { kind: "idle", uncommittedFrames: 0 };
-    }
-    const stretch = await wal.scan(
-      { header, offset: plan.offset, mark: plan.mark },
-      limitBytes,
-      signal,
-    );
-    if (stretch.commit === 0) return { kind: "idle", uncommittedFrames: stretch.uncommittedFrames };
-    return this.#write({
-      wal,
-      header,
-      walOffset: plan.offset,
-      stretch,
-      signal,
-    });
-  }
-
-  async #startGeneration(
-    wal: WALFile,
-    header: WALHeader,
-    limitBytes: number,
-    signal?: AbortSignal,
-  ): Promise<SyncOutcome | "disturbed"> {
-    const start = { header, offset: WAL_HEADER_SIZE, mark: headerMark(header) };
-    const stretch = await wal.scan(start, limitBytes, signal);
+    const { header, offset } = start;
+    const { stretch, missing } = await this.#scanAll(start, wal, limitBytes, signal);
     if (stretch.commit === 0) {
       if (!sameHeader(wal.header(), header)) return "disturbed";
-      this.#moveTo(header, stretch, this.#resume?.commit ?? 0);
+      if (missing !== null) return missing;
+      if (this.#resume?.offset !== offset || !isOfGeneration(this.#resume.mark, header))
+        this.#moveTo(header, stretch, this.#resume?.commit ?? 0);
       return { kind: "idle", uncommittedFrames: stretch.uncommittedFrames };
     }
-    return this.#write({
-      wal,
-      header,
-      walOffset: WAL_HEADER_SIZE,
-      stretch,
-      signal,
-    });
+    return this.#write({ wal, header, walOffset: offset, stretch, signal });
+  }
+
+  /**
+   * Scans, and asks SQLite when frames are there and none is committed: it may know of more commits than the chain reaches. Its
+   * answer is checked by a second scan, for they may have come between. `missing` counts only if the WAL was not restarted since.
+   */
+  async #scanAll(
+    start: WALStart,
+    wal: WALFile,
+    limitBytes: number,
+    signal?: AbortSignal,
+  ): Promise<{ stretch: WALStretch; missing: (SyncOutcome & { kind: "chain-broken" }) | null }> {
+    const first = await wal.scan(start, limitBytes, signal);
+    const next = first.commit === 0 ? wal.frameMark(start.offset) : null;
+    if (next === null || !isOfGeneration(next, start.header))
+      return { stretch: first, missing: null };
+    const committedFrames = this.#target.committedFrames();
+    const validFrames = framesBefore(start.offset, this.#target.pageSize);
+    if (committedFrames === null || committedFrames <= validFrames)
+      return { stretch: first, missing: null };
+    const stretch = await wal.scan(start, limitBytes, signal);
+    return { stretch, missing: { kind: "chain-broken", validFrames, committedFrames } };
   }
 
   /** Tail of the old generation and start of the new one as one file: growth pages may already be the newer ones. */
@@ -230,11 +270,12 @@ export class Sync {
       Infinity,
       signal,
     );
-    const head = await wal.scan(
-      { header, offset: WAL_HEADER_SIZE, mark: headerMark(header) },
-      Infinity,
-      signal,
-    );
+    if (this.#hasUnreachedFrames(tail, plan, wal)) {
+      const reason = "WAL was restarted, and its old end has frames that no checksum proves";
+      return this.#writeImage(reason, wal, header, signal);
+    }
+    const start = { header, offset: WAL_HEADER_SIZE, mark: headerMark(header) };
+    const { stretch: head, missing } = await this.#scanAll(start, wal, Infinity, signal);
     const stretch = joinStretches(tail, head);
     const tailIntact = (): boolean => {
       const mark = wal.frameMark(previousFrameOffset(plan.tailOffset, this.#target.pageSize));
@@ -243,6 +284,7 @@ export class Sync {
     if (stretch.commit === 0) {
       // Nothing new, but the old generation is known to be complete: remember the restart before it is overwritten.
       if (!tailIntact() || !sameHeader(wal.header(), header)) return "disturbed";
+      if (missing !== null) return missing;
       this.#moveTo(header, head, this.#resume?.commit ?? 0);
       return { kind: "idle", uncommittedFrames: head.uncommittedFrames };
     }
@@ -256,16 +298,43 @@ export class Sync {
     });
   }
 
+  /**
+   * Whether frames of the old generation lie where its chain does not reach: left over from a transaction that was rolled back, or
+   * committed with a broken chain. Nothing tells which once the WAL was restarted.
+   */
+  #hasUnreachedFrames(
+    tail: WALStretch,
+    plan: SyncPlan & { kind: "continue-after-restart" },
+    wal: WALFile,
+  ): boolean {
+    const frames = tail.uncommittedFrames * (WAL_FRAME_HEADER_SIZE + this.#target.pageSize);
+    const next = wal.frameMark(tail.endOffset + frames);
+    return next !== null && isOfGeneration(next, plan.tailMark);
+  }
+
+  /** Reads every page; writes those that differ from the state our newest file leaves, or all. */
   async #writeImage(
     reason: string,
     wal: WALFile,
     header: WALHeader,
     signal?: AbortSignal,
   ): Promise<SyncOutcome | "disturbed"> {
+    const { database, pageSize } = this.#target;
+    const committedFrames = this.#target.committedFrames();
     const start = { header, offset: WAL_HEADER_SIZE, mark: headerMark(header) };
     const stretch = await wal.scan(start, Infinity, signal);
-    const commit =
-      stretch.commit || Math.floor(this.#target.database.sizeBytes / this.#target.pageSize);
+    const validFrames = framesBefore(stretch.endOffset, pageSize);
+    if (committedFrames !== null && committedFrames > validFrames) {
+      if (!sameHeader(wal.header(), header)) return "disturbed";
+      return { kind: "chain-broken", validFrames, committedFrames };
+    }
+    // SQLite has restarted the WAL and not said so in the file yet: what lies there is void.
+    if (
+      (this.#target.committedFrames() ?? Infinity) < validFrames &&
+      sameHeader(wal.header(), header)
+    )
+      return { kind: "no-wal" };
+    const commit = stretch.commit || Math.floor(database.sizeBytes / pageSize);
     return this.#write({
       wal,
       header,
@@ -276,66 +345,114 @@ export class Sync {
     });
   }
 
+  /**
+   * To be called when everything is backfilled and nobody can commit: takes down the state that the database file holds from now on,
+   * as long as the read lock stays where it is. Null: the WAL is not what SQLite says.
+   */
+  settled(walFrames: number): SettledState | null {
+    const { database, pageSize } = this.#target;
+    using wal = WALFile.open(this.#walPath);
+    const header = wal?.header() ?? null;
+    if (wal === null || header === null || walFrames === 0) return null;
+    const offset = WAL_HEADER_SIZE + walFrames * (WAL_FRAME_HEADER_SIZE + pageSize);
+    const mark = wal.frameMark(previousFrameOffset(offset, pageSize));
+    const commit = Math.floor(database.sizeBytes / pageSize);
+    return mark === null ? null : { header, offset, mark, commit };
+  }
+
+  /** Takes the image of a settled state from the database file alone, and continues behind it. */
+  async runSettled(
+    state: SettledState,
+    reason: string,
+    signal?: AbortSignal,
+  ): Promise<SyncOutcome> {
+    const { header, offset, mark, commit } = state;
+    const outcome = await this.#write({
+      wal: null,
+      header,
+      walOffset: WAL_HEADER_SIZE,
+      stretch: {
+        pages: new Map(),
+        commit,
+        endOffset: offset,
+        mark,
+        limited: false,
+        uncommittedFrames: 0,
+      },
+      image: reason,
+      signal,
+    });
+    if (outcome === "disturbed")
+      throw new Error(`Cannot read "${this.#target.database.path}" as it was settled`);
+    return outcome;
+  }
+
   async #write(job: {
-    readonly wal: WALFile;
+    /** Null: every page comes from the database file. */
+    readonly wal: WALFile | null;
     readonly header: WALHeader;
     readonly walOffset: number;
     readonly stretch: WALStretch;
-    /** Why every page is written; by default the changed ones are. */
+    /** Why every page is read; by default the changed ones are. */
     readonly image?: string;
     /** Whether what was read is still what was verified, asked after the last read. */
     readonly intact?: () => boolean;
     readonly signal: AbortSignal | undefined;
   }): Promise<SyncOutcome | "disturbed"> {
-    const { local, database, clock, pageSize } = this.#target;
-    const { stretch, header } = job;
-    const startedAt = clock.monotonic();
-    const txid = this.#txid + 1n;
-    const walSize = stretch.endOffset - job.walOffset;
-    const ltx = createLTXHeader({
-      pageSize,
-      commit: stretch.commit,
-      minTXID: txid,
-      maxTXID: txid,
-      timestampMs: clock.now(),
+    const { stretch, header, wal, image } = job;
+    const selection =
+      image === undefined
+        ? { kind: "changed" as const, previousCommit: this.#resume?.commit ?? 0 }
+        : await this.#selectForImage();
+    const difference =
+      image !== undefined && selection.kind === "different"
+        ? { reason: image, databasePages: stretch.commit }
+        : undefined;
+    const written = await writeLevelZero(this.#target, {
+      txid: this.#txid + 1n,
+      wal,
+      header,
       walOffset: job.walOffset,
-      walSize,
-      walSalt1: header.salt1,
-      walSalt2: header.salt2,
+      stretch,
+      selection,
+      intact: () => (wal === null || sameHeader(wal.header(), header)) && (job.intact?.() ?? true),
+      signal: job.signal,
     });
-    const selection: PageSelection =
-      job.image === undefined
-        ? { kind: "changed", previousCommit: this.#resume?.commit ?? 0 }
-        : { kind: "all" };
-    const temp = local.createTemp(txid);
-    let written;
-    let intact;
-    try {
-      const source = { database, wal: job.wal, pages: stretch.pages };
-      written = await writeLTXFile(temp, ltx, selection, source, job.signal);
-      intact = sameHeader(job.wal.header(), header) && (job.intact?.() ?? true);
-    } catch (error) {
-      local.discard(temp);
-      throw error;
+    if (written === "disturbed") return "disturbed";
+    this.#imageRequest = null;
+    if (written === "unchanged") {
+      this.#moveTo(header, stretch, stretch.commit);
+      if (difference === undefined) throw new Error("Only a difference can be empty");
+      return { kind: "unchanged", difference };
     }
-    if (!intact) {
-      local.discard(temp);
-      return "disturbed";
-    }
-    await local.publish(temp, ltx);
-    this.#txid = txid;
-    this.#imageReason = null;
-    this.#moveTo(header, stretch, stretch.commit, ltx);
+    this.#txid = written.header.maxTXID;
+    this.#moveTo(header, stretch, stretch.commit, written.header);
     return {
       kind: "written",
-      txid,
+      txid: this.#txid,
       pageCount: written.pageCount,
-      walBytes: walSize,
+      walBytes: stretch.endOffset - job.walOffset,
       sizeBytes: written.sizeBytes,
-      durationMs: clock.monotonic() - startedAt,
-      image: job.image,
+      durationMs: written.durationMs,
+      image: difference === undefined ? image : undefined,
+      difference,
       limited: stretch.limited,
     };
+  }
+
+  /** Which pages an image needs. */
+  async #selectForImage(): Promise<LevelZeroJob["selection"]> {
+    const { hashes, local, pageSize } = this.#target;
+    const facts = {
+      mustBeFull: this.#imageRequest?.mustBeFull ?? false,
+      txid: this.#txid,
+      newestTXID: local.newestTXID,
+    };
+    if (planImage(facts) === "full") return { kind: "all" };
+    const table = await hashes.load();
+    return table === null || table.pageSize !== pageSize
+      ? { kind: "all" }
+      : { kind: "different", table };
   }
 
   #moveTo(header: WALHeader, stretch: WALStretch, commit: number, newest?: LTXHeader): void {
@@ -353,6 +470,23 @@ export class Sync {
     const newestHeader = newest ?? local.newestHeader();
     if (newestHeader !== undefined) writeResumePoint(metaPath, newestHeader, this.#resume);
   }
+}
+
+/** Where a scan begins: proven to be the end of what is copied. */
+interface WALStart {
+  readonly header: WALHeader;
+  readonly offset: number;
+  readonly mark: FrameMark;
+}
+
+/** What no frame's checksum is. */
+const UNKNOWN_CHECKSUM = { checksum1: -1, checksum2: -1 } as const;
+
+function isOfGeneration(
+  mark: { readonly salt1: number; readonly salt2: number },
+  generation: { readonly salt1: number; readonly salt2: number },
+): boolean {
+  return mark.salt1 === generation.salt1 && mark.salt2 === generation.salt2;
 }
 
 /** The state before a generation's first frame. */

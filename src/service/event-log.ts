@@ -89,6 +89,30 @@ class EventLog {
         return;
       case "ltx-written":
         return this.#logWritten(event);
+      case "image-unneeded":
+        this.#database(event).info("image as difference", {
+          pages: 0,
+          of: event.databasePages,
+          reason: event.reason,
+        });
+        return;
+      case "page-hashes-lost":
+        this.#database(event).warn("page hashes lost, the next image will hold every page", {
+          error: formatError(event.error),
+        });
+        return;
+      case "wal-chain-broken":
+        this.#database(event).warn("WAL checksum chain is broken, taking an image through SQLite", {
+          valid: event.validFrames,
+          committed: event.committedFrames,
+        });
+        return;
+      case "wal-chain-repaired":
+        this.#database(event).info("WAL checksum chain repaired", {
+          txid: formatTXID(event.txid),
+          elapsed: { durationMs: event.durationMs },
+        });
+        return;
       case "sync-failed":
         return this.#logFailure(event, this.#database(event), "sync error");
       case "sync-recovered":
@@ -200,7 +224,11 @@ class EventLog {
       size: event.sizeBytes,
       elapsed: { durationMs: event.durationMs },
     };
-    if (event.image === undefined) this.#database(event).debug("db sync", attributes);
+    const { difference } = event;
+    if (difference !== undefined) {
+      const { reason, databasePages: of } = difference;
+      this.#database(event).info("image as difference", { ...attributes, of, reason });
+    } else if (event.image === undefined) this.#database(event).debug("db sync", attributes);
     else this.#database(event).info("full image", { ...attributes, reason: event.image });
   }
 

@@ -24,6 +24,21 @@ export function checkpointPassive(connection: SQLiteConnection): CheckpointResul
   };
 }
 
+/**
+ * Committed frames of the WAL's present generation, as SQLite's index counts them. Takes no lock and does nothing (SQLite ≥ 3.51).
+ * Null while the connection is in a transaction, or SQLite cannot say just now.
+ */
+export function countCommittedFrames(connection: SQLiteConnection): number | null {
+  if (connection.inTransaction) return null;
+  try {
+    const row = connection.get("PRAGMA wal_checkpoint(NOOP)");
+    return row?.["busy"] === 0 ? Number(row["log"]) : null;
+  } catch (error) {
+    if (isBusy(error)) return null;
+    throw error;
+  }
+}
+
 /** Tries to take SQLite's write lock; while it is held nobody can commit. False: somebody else holds it. */
 export function tryBarrier(connection: SQLiteConnection): boolean {
   try {

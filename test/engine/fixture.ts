@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { Database } from "../../src/engine/database.ts";
 import type { DatabaseOptions } from "../../src/engine/database.ts";
 import type { EngineEvent } from "../../src/engine/events.ts";
+import type { SyncResult } from "../../src/engine/sync.ts";
 import { LTXDecoder } from "../../src/formats/ltx/decoder.ts";
 import { systemClock } from "../../src/service/system-clock.ts";
 import { CheckpointThread } from "../../src/sqlite/checkpoint-thread.ts";
@@ -53,6 +54,8 @@ export class Workspace implements Disposable {
 export class Engine implements AsyncDisposable {
   readonly database: Database;
   readonly events: EngineEvent[] = [];
+  /** Every file written, as the engine reported it. */
+  readonly results: SyncResult[] = [];
   readonly #thread = new CheckpointThread();
   readonly #replica: ReplicaImage;
 
@@ -73,7 +76,9 @@ export class Engine implements AsyncDisposable {
         checkpointThread: this.#thread,
         clock: systemClock,
         emit: (event) => this.events.push(event),
-        onWritten: ({ txid }) => {
+        onWritten: (result) => {
+          this.results.push(result);
+          const { txid } = result;
           const { local } = this.database;
           assert.ok(local);
           this.#replica.apply(readFileSync(local.path(txid)));

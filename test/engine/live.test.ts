@@ -285,7 +285,9 @@ test("E16: a rolled-back volume with a WAL that grew past the copied offset gets
     await using engine = new Engine(workspace, replica);
     await engine.database.tick();
   }
-  assert.equal(replica.fullImages, 2);
+  // The image is a difference: the pages that are as the newest file left them are not written again.
+  assert.equal(replica.fullImages, 1);
+  assert.ok(replica.files > 2);
   await assertReplicaEqualsSource(later, workspace, replica);
 });
 
