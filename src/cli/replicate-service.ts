@@ -10,6 +10,7 @@ import type { StorageOperation } from "../storage/decorators/observe.ts";
 import type { CloseReport, DatabaseOptions } from "../service/store-options.ts";
 import { Store } from "../service/store.ts";
 import { isStorageError, type ReplicaClient } from "../storage/replica-client.ts";
+import { announceSchedules } from "./announce-schedules.ts";
 import {
   childExitCode,
   describeChildEnd,
@@ -120,6 +121,7 @@ class ReplicateService {
     try {
       await this.#store.open(starting);
       this.#announce();
+      announceSchedules(this.#request.config, this.#logger);
       if (this.#request.exec === undefined) await untilAborted(this.#shutdown.stop);
       else child = await this.#runChild(this.#request.exec, starting);
     } catch (error) {

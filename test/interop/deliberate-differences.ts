@@ -273,11 +273,4 @@ export const DELIBERATE_DIFFERENCES: readonly DeliberateDifference[] = [
     fields: ["stdout"],
     cases: ["help: replicate -h", "help: replicate --help after others"],
   },
-  {
-    title: "Records of the monitors that start",
-    reason: "`starting compaction monitor` and `starting L0 retention monitor` are not logged.",
-    fields: ["stdout"],
-    cases: ["replicate: exec that ends well", "replicate: exec that fails"],
-    missing: true,
-  },
 ];
