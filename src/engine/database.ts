@@ -164,16 +164,17 @@ export class Database {
   }
 
   /**
-   * Starts a new chain at the next tick: every page is written, numbered above `above`. With `forget`, the local files
-   * are removed first: they are not the replica's history.
+   * Starts a new chain at the next tick: every page is written, numbered above `above`. Local files up to `forgetTXID` are
+   * another history: while there are any, all go first. Files that came after a later start stay.
    */
-  startOver(reason: string, above: TXID, forget: boolean): Promise<void> {
+  startOver(reason: string, above: TXID, forgetTXID: TXID): Promise<void> {
     return this.#lock.run(async () => {
       this.#floorTXID = above > this.#floorTXID ? above : this.#floorTXID;
       this.#imageReason = reason;
       this.#opened?.sync.numberAbove(this.#floorTXID);
       this.#opened?.sync.requireImage(reason);
-      if (forget) this.#local?.reset();
+      const oldestTXID = this.#local?.oldestTXID ?? 0n;
+      if (oldestTXID > 0n && oldestTXID <= forgetTXID) this.#local?.reset();
     });
   }
 

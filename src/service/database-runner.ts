@@ -370,7 +370,6 @@ export class DatabaseRunner {
       durationMs: result.durationMs,
       image: result.image,
       difference: result.difference,
-      difference: result.difference,
     });
     for (const replica of this.replicas) {
       const { imageRequest } = replica;
