@@ -1,7 +1,7 @@
 /** The configuration of levels, snapshots and retention as the engine takes it. */
 import type { Config, DatabaseConfig, ReplicaConfig } from "../config/config.ts";
-import { DEFAULT_LEVEL_SETTINGS } from "../engine/replica-levels.ts";
-import type { LevelSettings } from "../engine/replica-levels.ts";
+import { DEFAULT_LEVEL_SETTINGS } from "../engine/level-settings.ts";
+import type { LevelSettings } from "../engine/level-settings.ts";
 
 export function levelSettings(
   config: Config,

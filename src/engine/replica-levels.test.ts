@@ -18,8 +18,9 @@ import type { LTXFileName, ReplicaClient } from "../storage/replica-client.ts";
 import type { EngineEvent } from "./events.ts";
 import { LocalLTX } from "./local-ltx.ts";
 import { Replica } from "./replica.ts";
-import { DEFAULT_LEVEL_SETTINGS, ReplicaLevels } from "./replica-levels.ts";
-import type { LevelSettings } from "./replica-levels.ts";
+import { DEFAULT_LEVEL_SETTINGS } from "./level-settings.ts";
+import { ReplicaLevels } from "./replica-levels.ts";
+import type { LevelSettings } from "./level-settings.ts";
 
 const SECOND = 1_000;
 const MINUTE = 60_000;

@@ -3,7 +3,8 @@ import { Database } from "../engine/database.ts";
 import type { DatabaseDependencies, DatabaseOptions } from "../engine/database.ts";
 import { DatabaseError } from "../engine/database-error.ts";
 import { Replica, SOLE_WRITER_CHECK_MS } from "../engine/replica.ts";
-import type { LevelSettings, ReplicaLevels } from "../engine/replica-levels.ts";
+import type { LevelSettings } from "../engine/level-settings.ts";
+import type { ReplicaLevels } from "../engine/replica-levels.ts";
 import type { ReplicaSource } from "../engine/replica.ts";
 import type { SyncResult } from "../engine/sync.ts";
 import type { ImageRequest, StartPlan } from "../engine/upload-plan.ts";
@@ -139,6 +140,11 @@ export class DatabaseRunner {
     );
     this.#running.push(capture);
     if (this.#replicas !== null) this.#runReplicas();
+  }
+
+  /** Copies everything committed so far; who wants to know when it is uploaded asks the replicas. "waiting": there is no database. */
+  copy(signal: AbortSignal): Promise<"open" | "waiting"> {
+    return this.#copyPatiently(signal);
   }
 
   /** Copies and uploads everything committed so far. Rejects with what failed first. False: there is no database. */

@@ -1,7 +1,8 @@
 /** What the store is told of its databases, and what it tells of them. */
 import type { Clock } from "../engine/clock.ts";
 import type { EmitEvent } from "../engine/events.ts";
-import type { LevelSettings } from "../engine/replica-levels.ts";
+import type { LevelSettings } from "../engine/level-settings.ts";
+import type { TXID } from "../formats/ltx/txid.ts";
 import type { ReplicaEntry as RunnerReplica, RunnerOptions } from "./database-runner.ts";
 import type { FinalSyncSettings } from "./final-sync.ts";
 
@@ -42,6 +43,8 @@ export interface ClosedDatabase {
   /** Everything committed is in every replica. */
   readonly synced: boolean;
   readonly error?: unknown;
+  /** Its newest TXID. */
+  readonly txid: TXID;
 }
 
 export interface CloseReport {

@@ -27,7 +27,7 @@ import { LocalTrim } from "../engine/local-trim.ts";
 import { checkLevel } from "../engine/level-plan.ts";
 import { Replica } from "../engine/replica.ts";
 import { ReplicaLevels } from "../engine/replica-levels.ts";
-import type { LevelSettings } from "../engine/replica-levels.ts";
+import type { LevelSettings } from "../engine/level-settings.ts";
 import { listReplica } from "../engine/replica-inventory.ts";
 import { restore } from "../engine/restore.ts";
 import { planRestore } from "../engine/restore-plan.ts";

@@ -13,7 +13,7 @@ import type {
 } from "../../src/sqlite/driver.ts";
 import { openConnection } from "../../src/sqlite/node-sqlite.ts";
 import type { EngineEvent } from "../../src/engine/events.ts";
-import type { LevelSettings } from "../../src/engine/replica-levels.ts";
+import type { LevelSettings } from "../../src/engine/level-settings.ts";
 import type { Replica } from "../../src/engine/replica.ts";
 import { formatLTXName, parseLTXName } from "../../src/formats/ltx/layout.ts";
 import type { TXID } from "../../src/formats/ltx/txid.ts";

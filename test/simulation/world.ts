@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { EngineEvent } from "../../src/engine/events.ts";
-import type { LevelSettings } from "../../src/engine/replica-levels.ts";
+import type { LevelSettings } from "../../src/engine/level-settings.ts";
 import { Random } from "../harness/random.ts";
 import { disk } from "./disk.ts";
 import type { DiskObserver } from "./disk.ts";
