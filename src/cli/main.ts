@@ -28,6 +28,16 @@ const COMMANDS: readonly Command[] = [
     load: async () => (await import("./commands/generations.ts")).runGenerations,
   },
   {
+    name: "info",
+    summary: "show daemon information",
+    load: async () => (await import("./commands/info.ts")).runInfo,
+  },
+  {
+    name: "list",
+    summary: "list databases managed by the daemon",
+    load: async () => (await import("./commands/list.ts")).runList,
+  },
+  {
     name: "ltx",
     summary: "list available LTX files for a database",
     load: async () => (await import("./commands/ltx.ts")).runLTX,
@@ -36,6 +46,11 @@ const COMMANDS: readonly Command[] = [
     name: "points",
     summary: "list the states a database can be restored to",
     load: async () => (await import("./commands/points.ts")).runPoints,
+  },
+  {
+    name: "register",
+    summary: "register a database for replication",
+    load: async () => (await import("./commands/register.ts")).runRegister,
   },
   {
     name: "replicate",
@@ -58,9 +73,29 @@ const COMMANDS: readonly Command[] = [
     load: async () => (await import("./commands/snapshots.ts")).runSnapshots,
   },
   {
+    name: "start",
+    summary: "start replication for a database",
+    load: async () => (await import("./commands/start.ts")).runStart,
+  },
+  {
     name: "status",
     summary: "display replication status for databases",
     load: async () => (await import("./commands/status.ts")).runStatus,
+  },
+  {
+    name: "stop",
+    summary: "stop replication for a database",
+    load: async () => (await import("./commands/stop.ts")).runStop,
+  },
+  {
+    name: "sync",
+    summary: "force an immediate sync for a database",
+    load: async () => (await import("./commands/sync.ts")).runSync,
+  },
+  {
+    name: "unregister",
+    summary: "unregister a database from replication",
+    load: async () => (await import("./commands/unregister.ts")).runUnregister,
   },
   {
     name: "version",
@@ -73,17 +108,6 @@ const COMMANDS: readonly Command[] = [
     load: async () => (await import("./commands/wal.ts")).runWAL,
   },
 ];
-
-/** Commands of Litestream that this version does not have. */
-const MISSING_COMMANDS: ReadonlySet<string> = new Set([
-  "info",
-  "list",
-  "register",
-  "start",
-  "stop",
-  "sync",
-  "unregister",
-]);
 
 const HELP_WORDS: ReadonlySet<string> = new Set(["help", "-h", "-help", "--help"]);
 const VERSION_WORDS: ReadonlySet<string> = new Set(["-version", "--version"]);
@@ -129,11 +153,6 @@ async function refuse(name: string, rest: readonly string[], io: CommandIO): Pro
       COMMANDS.find((candidate) => rest.includes(candidate.name))?.name ?? "replicate";
     throw new UsageError(`flag before the command: ${name}`, {
       hint: `Flags stand after the command: litestream ${command} ${name} …`,
-    });
-  }
-  if (MISSING_COMMANDS.has(name)) {
-    throw new UsageError(`litestream ${name}: unknown command`, {
-      hint: `This version does not have "${name}" yet; "litestream help" lists what it has`,
     });
   }
   const { nearest } = await import("../config/nearest.ts");

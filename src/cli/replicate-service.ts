@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import type { Config, DatabaseConfig } from "../config/config.ts";
 import { formatProblem } from "../config/config-error.ts";
+import { EventHub } from "../service/event-hub.ts";
 import { logEvents } from "../service/event-log.ts";
 import { formatError, type Logger } from "../service/logger.ts";
 import { MetaLocks } from "../service/meta-lock.ts";
@@ -19,6 +20,7 @@ import {
   type ExecChild,
 } from "./child-process.ts";
 import type { ReplicateRequest } from "./commands/replicate.ts";
+import { startControlSocket } from "./control-socket.ts";
 import { UsageError } from "./errors.ts";
 import type { CommandIO } from "./io.ts";
 import { levelSettings, replicaLevelSettings } from "./level-settings.ts";
@@ -44,7 +46,10 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
   logger.info("litestream", { version: readVersion(), log_level: levelName });
   logConfigWarnings(logger, config.warnings, config.file);
   refuseOrWarn(request, logger);
-  if (config.databases.length === 0) {
+  // Databases may still be registered over the socket.
+  if (config.databases.length === 0 && config.socket.enabled && !request.once)
+    logger.error("no databases specified in configuration");
+  else if (config.databases.length === 0) {
     throw new UsageError("no databases specified in configuration", {
       hint: `Add a database under "dbs"${config.file === undefined ? "" : ` in ${config.file}`}`,
     });
@@ -63,14 +68,13 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
   using locks = new MetaLocks(metaPathOf, (path) =>
     logger.warn("another process replicates this database", { path }),
   );
-  const log = logEvents(logger);
+  const hub = new EventHub();
+  hub.subscribe(locks.read);
+  hub.subscribe(logEvents(logger));
+  if (metrics !== undefined) hub.subscribe((event) => metrics.read(event));
   const store: Store = new Store({
     databases,
-    emit: (event) => {
-      locks.read(event);
-      log(event);
-      metrics?.read(event);
-    },
+    emit: hub.emit,
     shutdownSyncTimeoutMs: config.shutdownSyncTimeoutMs,
     shutdownSyncIntervalMs: config.shutdownSyncIntervalMs,
   });
@@ -81,6 +85,15 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
     io,
     logger,
   );
+  await using _socket = await startControlSocket({
+    config,
+    store,
+    hub,
+    io,
+    logger,
+    createDatabase: (whole, database, owned) =>
+      createDatabase(whole, database, owned, io, logger, metrics),
+  });
   const service = new ReplicateService(request, store, databases, logger, io, shutdown);
   try {
     return await service.run();

@@ -380,7 +380,6 @@ dbs:
   assert.deepEqual(
     config.notYet.map(({ key, line, refuse }) => `${key}:${line}:${refuse}`),
     [
-      "socket.enabled:2:false",
       "dbs[/w/a.db].replica.retention-check-interval:6:false",
       "dbs[/d].dir:7:true",
     ],

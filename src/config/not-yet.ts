@@ -15,7 +15,6 @@ interface Row {
 }
 
 const ROWS: readonly Row[] = [
-  { key: "socket.enabled", lacks: "serve a control socket" },
   { key: "retention-check-interval", lacks: "check each replica's retention at a time of its own" },
   {
     key: "age.recipients",
@@ -36,7 +35,6 @@ export function topNotYet(block: Blocks): readonly NotYet[] {
   const add = (wanted: boolean, key: string, line: number): void => {
     if (wanted) rows.push(notYet(key, key, line));
   };
-  add(block.socket.values.enabled === true, "socket.enabled", block.socket.lineOf("enabled"));
   const { age } = block;
   add((age.values.recipients?.length ?? 0) > 0, "age.recipients", age.lineOf("recipients"));
   return rows.filter((row) => row !== undefined);

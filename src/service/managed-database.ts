@@ -123,7 +123,7 @@ export class ManagedDatabase {
   /** Final sync until `stop` is aborted, then the database is closed in any case. Never rejects: the report tells. */
   async stop(stop: AbortSignal): Promise<ClosedDatabase> {
     const runner = this.#runner;
-    if (runner === null) return { path: this.path, synced: true };
+    if (runner === null) return { path: this.path, synced: true, txid: this.status.txid };
     this.#life.abort(new StoreError("stopped", `database is being stopped: ${this.path}`));
     // Those who used it hear of its end themselves.
     await Promise.allSettled(this.#uses);
@@ -139,9 +139,10 @@ export class ManagedDatabase {
     } catch (error) {
       failures.push(error);
     }
+    const { txid } = this.status;
     return failures.length === 0
-      ? { path: this.path, synced: true }
-      : { path: this.path, synced: false, error: failures[0] };
+      ? { path: this.path, synced: true, txid }
+      : { path: this.path, synced: false, error: failures[0], txid };
   }
 
   /** Disposes of what its replicas need: to be called once, when nobody uses it any more. */

@@ -251,7 +251,7 @@ export class Store implements AsyncDisposable {
 
   async #letGo(path: string, signal: AbortSignal): Promise<ClosedDatabase> {
     const database = this.#databases.get(path);
-    if (database === undefined) return { path, synced: true };
+    if (database === undefined) return { path, synced: true, txid: 0n };
     const report = await database.stop(this.#within(signal));
     this.#databases.delete(path);
     this.#options.emit({ type: "database-removed", database: path });
