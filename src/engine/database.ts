@@ -21,6 +21,7 @@ import { closeDatabase, findReplacement, openDatabase } from "./opened-database.
 import type { OpenedDatabase } from "./opened-database.ts";
 import { DatabaseView } from "./snapshot.ts";
 import type { SyncOutcome, SyncResult } from "./sync.ts";
+import type { ResumePoint } from "./sync-plan.ts";
 import { WALFile } from "./wal-file.ts";
 
 export interface DatabaseOptions {
@@ -88,6 +89,8 @@ export class Database {
   #lastCheckpointAt: number;
   #syncedSinceCheckpoint = false;
   #blocked: { readonly frames: number; readonly at: number } | null = null;
+  /** The value of `#slotZero` for which descriptors were given back. */
+  #renewed: { readonly generation: string; readonly frames: number } | null = null;
   /** Whether a checkpoint of ours took all that is copied: the next commit can restart the WAL. */
   #allBackfilled = false;
   /** Where the copy stood when a checkpoint left the read lock on slot 0. */
@@ -190,9 +193,33 @@ export class Database {
   rest(): Promise<void> {
     return this.#lock.run(async () => {
       if (this.#opened === null) return;
+      this.#opened.writer.rest();
       this.#opened.readLock.rest();
       await this.#deps.checkpointThread.release(this.#opened.path);
+      this.#giveDescriptorsBack(this.#opened);
     });
+  }
+
+  /**
+   * After a checkpoint three descriptors are left that nobody uses. They are worth a moment without the read lock only when that
+   * moment can lose nothing: everything is copied and in the database file, and the WAL is found as it was.
+   */
+  #giveDescriptorsBack({ readLock, sync, path }: OpenedDatabase): void {
+    if (this.#slotZero === null || this.#views.size > 0 || this.#renewed === this.#slotZero) return;
+    if (!isWALEnd(path, sync.resume)) return;
+    try {
+      readLock.renew();
+    } catch (error) {
+      // The next tick takes the lock again, and says so.
+      if (!isBusy(error)) throw error;
+    } finally {
+      // Whoever restarted the WAL in that moment is found by the next proof of continuity.
+      if (!readLock.held || !isWALEnd(path, sync.resume)) {
+        sync.unseal();
+        this.#slotZero = null;
+      }
+      this.#renewed = this.#slotZero;
+    }
   }
 
   /**
@@ -313,6 +340,8 @@ export class Database {
     await this.#closeIfReplaced();
     if (this.#openIfPresent() === "waiting") return report("waiting", 0, 0);
     const opened = this.#requireOpen();
+    // Only checkpoints and a missing WAL need it, and it is open again in a fraction of a millisecond.
+    opened.writer.rest();
     if (!opened.readLock.held) {
       this.#deps.emit({ type: "read-lock-lost", database: this.path });
       // The proof of continuity in the sync below covers the time without the lock.
@@ -590,4 +619,10 @@ export class Database {
     if (this.#opened === null) throw new Error(`Database "${this.path}" is not open`);
     return this.#opened;
   }
+}
+
+/** Whether the WAL of the database at `path` ends at the resume point. */
+function isWALEnd(path: string, resume: ResumePoint | null): boolean {
+  using wal = WALFile.open(`${path}-wal`);
+  return wal !== null && resume !== null && wal.endsAt(resume);
 }

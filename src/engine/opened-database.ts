@@ -11,8 +11,9 @@ import type { CheckpointThread } from "../sqlite/checkpoint-thread.ts";
 import { openWriter } from "../sqlite/connection.ts";
 import { DatabaseFile, identify, sameFile } from "../sqlite/database-file.ts";
 import type { FileIdentity } from "../sqlite/database-file.ts";
-import type { OpenConnection, SQLiteConnection } from "../sqlite/driver.ts";
+import type { OpenConnection } from "../sqlite/driver.ts";
 import { ReadLock } from "../sqlite/read-lock.ts";
+import type { RestingConnection } from "../sqlite/resting-connection.ts";
 import type { Clock } from "./clock.ts";
 import { notADatabase } from "./database-error.ts";
 import { isLocalHistoryBroken } from "./local-disk-error.ts";
@@ -31,7 +32,7 @@ export interface OpenedDatabase {
   /** The journal mode found, when it had to be changed to WAL. */
   readonly convertedFrom: string | undefined;
   readonly file: DatabaseFile;
-  readonly writer: SQLiteConnection;
+  readonly writer: RestingConnection;
   readonly readLock: ReadLock;
   readonly local: LocalLTX;
   readonly sync: Sync;
@@ -68,11 +69,13 @@ export function openDatabase(options: OpenDatabaseOptions): OpenedDatabase {
   using stack = new DisposableStack();
   const file = stack.use(new DatabaseFile(path));
   checkHeader(file);
-  const { connection: writer, pageSize, convertedFrom } = openWriter(openConnection, path);
+  const opened = openWriter(
+    openConnection,
+    path,
+    (bytes) => WAL_HEADER_SIZE + options.walLimitFrames * (WAL_FRAME_HEADER_SIZE + bytes),
+  );
+  const { connection: writer, pageSize, walLimitBytes, convertedFrom } = opened;
   stack.use(writer);
-  const walLimitBytes =
-    WAL_HEADER_SIZE + options.walLimitFrames * (WAL_FRAME_HEADER_SIZE + pageSize);
-  writer.exec(`PRAGMA journal_size_limit = ${walLimitBytes}`);
   const readLock = stack.use(new ReadLock(openConnection, path));
   const local = options.local ?? openLocal(options.metaPath, file);
   const resume = findResumePoint(options, local, file);

@@ -11,7 +11,7 @@ import {
   decodeWALHeader,
 } from "../formats/wal.ts";
 import type { WALHeader } from "../formats/wal.ts";
-import { previousFrameOffset } from "./sync-plan.ts";
+import { previousFrameOffset, sameMark } from "./sync-plan.ts";
 import type { FrameMark, ResumePoint, WALObservation } from "./sync-plan.ts";
 
 /** Bytes scanned between two turns of the event loop: about 1 ms of work each MiB. */
@@ -83,6 +83,17 @@ export class WALFile implements Disposable {
         ? null
         : this.frameMark(previousFrameOffset(resume.offset, resume.pageSize));
     return { sizeBytes: this.sizeBytes, header, previousFrame };
+  }
+
+  /** Whether the frame before the resume point is in place, in the present generation, and none of that follows. */
+  endsAt(resume: ResumePoint): boolean {
+    const { header, previousFrame } = this.observe(resume);
+    if (header === null || previousFrame === null || !sameMark(previousFrame, resume.mark))
+      return false;
+    const { salt1, salt2 } = resume.mark;
+    if (header.salt1 !== salt1 || header.salt2 !== salt2) return false;
+    const next = this.frameMark(resume.offset);
+    return next === null || next.salt1 !== salt1 || next.salt2 !== salt2;
   }
 
   /** Reads page data at `offset` into `target`; an end of file in between is an error: the frames were verified before. */

@@ -152,8 +152,11 @@ export class CaptureLoop implements Disposable {
     this.#lookedAt = now;
     this.#notBefore = isWaste(report) ? now + RESCAN_RATIO * (now - startedAt) : 0;
     if (report.files > 0 || reason !== "poll") this.#quietPolls = 0;
-    else if (++this.#quietPolls === RESTING_POLLS) await database.rest();
-    if (this.#quietPolls >= RESTING_POLLS) await onResting();
+    else this.#quietPolls++;
+    if (this.#quietPolls < RESTING_POLLS) return;
+    // Each time: a poll may have found a checkpoint due.
+    await database.rest();
+    await onResting();
   }
 
   #subscribe(): void {

@@ -9,10 +9,14 @@
 import { closeSync, existsSync, openSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { EmitEvent } from "../engine/events.ts";
-import { isBusy, type SQLiteConnection } from "../sqlite/driver.ts";
+import { SQLiteError } from "../sqlite/driver.ts";
+import { FileLocks } from "../sqlite/file-locks.ts";
 import { openConnection } from "../sqlite/node-sqlite.ts";
 
 const FILE_NAME = "lock";
+
+/** Of this process: many locks share a connection. */
+const fileLocks = new FileLocks(openConnection);
 
 /** A lock that is held; disposing it removes the file too. */
 export interface MetaLock extends Disposable {
@@ -28,19 +32,19 @@ export function acquireMetaLock(metaPath: string, create: boolean): MetaLock | "
   for (;;) {
     if (!existsSync(path) && (!create || !createFile(path))) return undefined;
     const before = inodeOf(path);
-    const connection = lockFile(path);
-    if (connection === "busy" || connection === undefined) return connection;
+    const held = lockFile(path);
+    if (held === "busy" || held === undefined) return held;
     if (before !== undefined && inodeOf(path) === before) {
       return {
         path,
         [Symbol.dispose]: () => {
           // Its name goes first: whoever opened it meanwhile finds that out by the inode and begins again.
           rmSync(path, { force: true });
-          connection.close();
+          held[Symbol.dispose]();
         },
       };
     }
-    connection.close();
+    held[Symbol.dispose]();
     if (!create) return undefined;
   }
 }
@@ -99,18 +103,12 @@ function inodeOf(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
-function lockFile(path: string): SQLiteConnection | "busy" | undefined {
-  let connection: SQLiteConnection | undefined;
+function lockFile(path: string): Disposable | "busy" | undefined {
   try {
-    connection = openConnection({ path });
-    // Nothing is ever written, but SQLite prepares a journal for an empty database: in memory.
-    // Its page cache is given back, there may be thousands of databases.
-    connection.exec(
-      "PRAGMA journal_mode = MEMORY; PRAGMA cache_size = 2; PRAGMA shrink_memory; BEGIN EXCLUSIVE",
-    );
-    return connection;
+    return fileLocks.lock(path);
   } catch (error) {
-    connection?.close();
-    return isBusy(error) ? "busy" : undefined;
+    // The file cannot be opened, or its file system has no locks.
+    if (error instanceof SQLiteError) return undefined;
+    throw error;
   }
 }

@@ -1,6 +1,7 @@
 /** Opens a database the way replication needs it. */
 import { SQLiteError } from "./driver.ts";
 import type { OpenConnection, SQLiteConnection } from "./driver.ts";
+import { RestingConnection } from "./resting-connection.ts";
 
 /** Upstream's tables: bumping the one row of `_litestream_seq` forces a write; `_litestream_lock` stays empty. */
 const BOOKKEEPING_TABLES = `
@@ -11,30 +12,60 @@ const BOOKKEEPING_TABLES = `
 const BUMP =
   "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET seq = seq + 1";
 
+/** What every writable connection is set to: no checkpoints of its own, flushes that a checkpoint needs to be safe. */
+const WRITER_SETTINGS = "PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = NORMAL";
+
 export interface OpenedWriter {
-  readonly connection: SQLiteConnection;
+  /** May rest once a reader is open. */
+  readonly connection: RestingConnection;
   readonly pageSize: number;
+  /** The WAL file shrinks to this when a commit on this connection restarts it. */
+  readonly walLimitBytes: number;
   /** The journal mode found, when it had to be changed to WAL. */
   readonly convertedFrom: string | undefined;
 }
 
 /**
  * Opens the writable connection: WAL mode, no automatic checkpoints of its own, the bookkeeping tables present.
- * Writes nothing when all of that is so already.
+ * Writes nothing when all of that is so already. `walLimit`: the length of the WAL that is left in place, by page size.
  *
  * @throws SQLiteError "busy" when somebody holds the locks needed: try again later.
  */
-export function openWriter(open: OpenConnection, path: string): OpenedWriter {
+export function openWriter(
+  open: OpenConnection,
+  path: string,
+  walLimit: (pageSize: number) => number,
+): OpenedWriter {
   const connection = open({ path });
   try {
-    connection.exec("PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = NORMAL");
+    connection.exec(WRITER_SETTINGS);
     const mode = String(connection.get("PRAGMA journal_mode")?.["journal_mode"]);
     if (mode !== "wal") convertToWAL(connection, path, mode);
     if (missesBookkeeping(connection)) connection.exec(BOOKKEEPING_TABLES);
     const pageSize = Number(connection.get("PRAGMA page_size")?.["page_size"]);
-    // Gives back the pages read so far: there may be thousands of databases.
-    connection.exec("PRAGMA shrink_memory");
-    return { connection, pageSize, convertedFrom: mode === "wal" ? undefined : mode };
+    const walLimitBytes = walLimit(pageSize);
+    const limit = `PRAGMA journal_size_limit = ${walLimitBytes}`;
+    connection.exec(limit);
+    return {
+      connection: new RestingConnection(connection, () =>
+        openSet(open, path, `${WRITER_SETTINGS}; ${limit}`),
+      ),
+      pageSize,
+      walLimitBytes,
+      convertedFrom: mode === "wal" ? undefined : mode,
+    };
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+/** A connection with some settings. */
+function openSet(open: OpenConnection, path: string, settings: string): SQLiteConnection {
+  const connection = open({ path });
+  try {
+    connection.exec(settings);
+    return connection;
   } catch (error) {
     connection.close();
     throw error;

@@ -23,13 +23,7 @@ export class ReadLock implements Disposable {
   constructor(open: OpenConnection, path: string) {
     this.#open = open;
     this.#path = path;
-    this.#pinned = openReader(open, path);
-    try {
-      begin(this.#pinned);
-    } catch (error) {
-      this.#pinned.close();
-      throw error;
-    }
+    this.#pinned = openPinned(open, path);
   }
 
   /** Whether SQLite still sees the transaction. After any doubt: continuity must be proven anew. */
@@ -49,13 +43,27 @@ export class ReadLock implements Disposable {
 
   /** Begins the transaction again after it was lost. */
   reacquire(): void {
-    if (!this.held) begin(this.#pinned);
+    if (this.held) return;
+    this.#pinned.close();
+    this.#pinned = openPinned(this.#open, this.#path);
   }
 
   /** Gives the spare connection's descriptors back; the next roll opens it again. */
   rest(): void {
     this.#spare?.close();
     this.#spare = null;
+  }
+
+  /**
+   * Gives back the descriptors of connections that are closed: SQLite keeps them as long as the process holds any lock on the
+   * database file. Every other connection to it must be closed. For a moment there is no pin: what was known of the WAL must be
+   * looked at anew. When it cannot be taken again, `held` is false.
+   */
+  renew(): void {
+    this.rest();
+    // Read-only, so that the WAL stays in place even when no application has it open.
+    this.#pinned.close();
+    this.#pinned = openPinned(this.#open, this.#path);
   }
 
   /** Ends the pin. The reader that is closed last leaves the WAL file in place. */
@@ -66,6 +74,17 @@ export class ReadLock implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+}
+
+function openPinned(open: OpenConnection, path: string): SQLiteConnection {
+  const connection = openReader(open, path);
+  try {
+    begin(connection);
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw error;
   }
 }
 

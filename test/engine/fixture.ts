@@ -13,6 +13,7 @@ import type { SyncResult } from "../../src/engine/sync.ts";
 import { LTXDecoder } from "../../src/formats/ltx/decoder.ts";
 import { systemClock } from "../../src/service/system-clock.ts";
 import { CheckpointThread } from "../../src/sqlite/checkpoint-thread.ts";
+import type { OpenConnection } from "../../src/sqlite/driver.ts";
 import { openConnection } from "../../src/sqlite/node-sqlite.ts";
 import type { ApplicationReply, ApplicationRequest } from "./application.ts";
 
@@ -59,7 +60,12 @@ export class Engine implements AsyncDisposable {
   readonly #thread = new CheckpointThread();
   readonly #replica: ReplicaImage;
 
-  constructor(workspace: Workspace, replica: ReplicaImage, options: Partial<DatabaseOptions> = {}) {
+  constructor(
+    workspace: Workspace,
+    replica: ReplicaImage,
+    options: Partial<DatabaseOptions> = {},
+    open: OpenConnection = openConnection,
+  ) {
     this.#replica = replica;
     this.database = new Database(
       {
@@ -72,7 +78,7 @@ export class Engine implements AsyncDisposable {
         ...options,
       },
       {
-        openConnection,
+        openConnection: open,
         checkpointThread: this.#thread,
         clock: systemClock,
         emit: (event) => this.events.push(event),
