@@ -153,3 +153,24 @@ test("image as difference: killed between a level-0 file and its record, at ever
     }
   });
 });
+
+test("image as difference: pages that were cut off and came back the same are written", async () => {
+  await using application = new Application();
+  using workspace = new Workspace();
+  const replica = new ReplicaImage();
+  const scene = { application, workspace, replica };
+  await application.ask({ kind: "create", path: workspace.path, pageSize: 4096, autoVacuum: 1 });
+  await application.sql("PRAGMA wal_autocheckpoint = 0");
+  const tail = "INSERT INTO t (i, x) VALUES (900, printf('%.*c', 40000, 'x'))";
+  await application.sql(fill(50));
+  await run(scene);
+  // Behind our own tables, so that it is what a shrink cuts off.
+  await application.sql(tail);
+  await run(scene);
+  await application.sql("DELETE FROM t WHERE i = 900");
+  await run(scene);
+  await application.sql(tail);
+  await loseContinuity(scene);
+  assert.equal(await run(scene), "difference");
+  await assertEqual(scene, "cut off and back");
+});
