@@ -8,9 +8,6 @@
  * With everything backfilled the transaction is on read slot 0: then one restart of the WAL is permitted and nobody backfills. After
  * it the database file alone is the whole state, so a page read from the WAL counts only if the WAL's header is still the same.
  */
-import { setImmediate as nextTurn } from "node:timers/promises";
-import { ChunkBuffer } from "../formats/chunk-buffer.ts";
-import { LTXEncoder } from "../formats/ltx/encoder.ts";
 import { createLTXHeader } from "../formats/ltx/header.ts";
 import type { LTXHeader } from "../formats/ltx/header.ts";
 import type { TXID } from "../formats/ltx/txid.ts";
@@ -19,8 +16,10 @@ import type { WALHeader } from "../formats/wal.ts";
 import { openReader } from "../sqlite/connection.ts";
 import type { OpenConnection, SQLiteConnection } from "../sqlite/driver.ts";
 import type { Clock } from "./clock.ts";
-import { allPages, fillConsecutive } from "./ltx-file.ts";
+import { fillConsecutive } from "./ltx-file.ts";
 import type { OpenedDatabase } from "./opened-database.ts";
+import { snapshotChunks, snapshotThreads } from "./snapshot-chunks.ts";
+import type { FillPages } from "./snapshot-chunks.ts";
 import { WALFile } from "./wal-file.ts";
 
 /** A consistent state to be read from beginning to end. */
@@ -35,9 +34,6 @@ export interface SnapshotView extends Disposable {
   /** The LTX file in chunks of memory of their own. Read as slowly as need be; to be called once. */
   chunks(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined>;
 }
-
-/** Bytes of pages encoded between two turns of the event loop: about 3 ms of work. */
-const SLICE_BYTES: number = 2 << 20;
 
 export class DatabaseView implements SnapshotView {
   readonly txid: TXID;
@@ -141,26 +137,10 @@ export class DatabaseView implements SnapshotView {
     return sync.walOffset - (isSame ? this.header.walOffset + this.header.walSize : 0);
   }
 
-  async *chunks(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-    const encoder = new LTXEncoder(this.header);
-    const output = new ChunkBuffer();
-    output.add(encoder.begin());
-    let sinceTurn = 0;
-    for (const pgnos of allPages(this.header, encoder.batchPages)) {
-      signal.throwIfAborted();
-      this.#fill(encoder.pages(), pgnos);
-      output.add(encoder.encode(pgnos, pgnos.length));
-      yield* output.full();
-      sinceTurn += pgnos.length * this.header.pageSize;
-      if (sinceTurn < SLICE_BYTES) continue;
-      sinceTurn = 0;
-      await nextTurn();
-    }
-    for (const bytes of encoder.finish()) {
-      output.add(bytes);
-      yield* output.full();
-    }
-    yield* output.rest();
+  chunks(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    const fill: FillPages = (target, pgnos) => this.#fill(target, pgnos);
+    const threads = snapshotThreads(this.sizeHintBytes);
+    return snapshotChunks(this.header, fill, { threads, signal });
   }
 
   #fill(target: Uint8Array, pgnos: Uint32Array): void {
