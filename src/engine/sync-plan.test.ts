@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { WALHeader } from "../formats/wal.ts";
-import { planSync } from "./sync-plan.ts";
+import { planImage, planSync } from "./sync-plan.ts";
 import type { FrameMark, ResumePoint, WALObservation } from "./sync-plan.ts";
 
 const mark: FrameMark = { salt1: 100, salt2: 7, checksum1: 11, checksum2: 12 };
@@ -158,3 +158,15 @@ test("planSync() continues at the copied offset, after a restart with the old ge
     tailMark: mark,
   });
 });
+
+for (const { what, facts, expected } of [
+  { what: "follows the newest file", facts: {}, expected: "difference" },
+  { what: "begins a new chain", facts: { mustBeFull: true }, expected: "full" },
+  { what: "there are no local files", facts: { newestTXID: 0n }, expected: "full" },
+  { what: "nothing was ever written", facts: { txid: 0n, newestTXID: 0n }, expected: "full" },
+  { what: "numbers were skipped", facts: { txid: 9n }, expected: "full" },
+] as const) {
+  test(`planImage(): ${what}: ${expected}`, () => {
+    assert.equal(planImage({ mustBeFull: false, txid: 5n, newestTXID: 5n, ...facts }), expected);
+  });
+}
