@@ -42,6 +42,8 @@ class Scene implements AsyncDisposable {
   local!: LocalLTX;
   replica!: Replica;
   levels!: ReplicaLevels;
+  /** By how much the WAL has grown while a snapshot reads the database. */
+  heldWALBytes = 0;
   fate: (operation: FaultyOperation, file: LTXFileName | undefined) => Fault;
   readonly #options: SceneOptions;
 
@@ -103,7 +105,7 @@ class Scene implements AsyncDisposable {
             txid,
             header,
             sizeHintBytes: bytes.length,
-            heldWALBytes: 0,
+            heldWALBytes: this.heldWALBytes,
             chunks,
             [Symbol.dispose]: () => {},
           };
@@ -366,6 +368,27 @@ test("a snapshot above all numbers that appears later makes the replica start ag
     const plan = await scene.replica.start(scene.signal);
     assert.ok(plan.kind === "behind" && plan.nextTXID === 51n);
   }
+});
+
+test("a snapshot that holds up more than 512 MiB of WAL is given up and made of the replica's own files", async () => {
+  await using scene = await Scene.open({ settings: { snapshotIntervalMs: MINUTE } });
+  await scene.write(3n);
+  await scene.maintain();
+  await scene.levels.takeSnapshot(scene.signal);
+  await scene.clock.advance(2 * MINUTE);
+  await scene.write(5n);
+  const sources = (): unknown[] =>
+    scene.events.flatMap((event) => (event.type === "snapshot-written" ? [event.source] : []));
+  scene.heldWALBytes = (512 << 20) + 1;
+  await scene.levels.takeSnapshot(scene.signal);
+  assert.equal(await scene.names(9), "1-3 1-5");
+  assert.deepEqual(sources(), ["database", "replica"]);
+  await scene.clock.advance(2 * MINUTE);
+  await scene.write(6n);
+  scene.heldWALBytes = 512 << 20;
+  await scene.levels.takeSnapshot(scene.signal);
+  assert.equal(await scene.names(9), "1-3 1-5 1-6");
+  assert.deepEqual(sources(), ["database", "replica", "database"]);
 });
 
 test("with an L0 retention of 0 level 0 stays for ever", async () => {
