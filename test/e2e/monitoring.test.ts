@@ -1,6 +1,6 @@
 /** Metrics, dashboard, alert rules, health and MCP of a running service. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdtempDisposable } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -59,18 +59,25 @@ suite("a service with a good and a broken replica", () => {
     const [addr, mcp] = [await freePort(), await freePort()];
     metricsURL = `http://127.0.0.1:${addr}`;
     mcpURL = `http://127.0.0.1:${mcp}/mcp`;
-    writeFileSync(join(folder, "a-file"), "no folder");
     for (const name of ["good.db", "broken.db"]) createDatabase(join(folder, name));
     writeFileSync(join(folder, "litestream.yml"), configuration(folder, addr, mcp));
     program = cleanup.use(start(ours(), ["replicate", "-config", join(folder, "litestream.yml")]));
     const first = await eventually(async () => {
       const samples = parseMetrics(await fetchText(`${metricsURL}/metrics`));
-      return valueOf(samples, "litestream_replica_txid", "good.db") > 0 ? samples : undefined;
+      const isUploaded = ["good.db", "broken.db"].every(
+        (name) => valueOf(samples, "litestream_replica_txid", name) > 0,
+      );
+      return isUploaded ? samples : undefined;
     });
+    // The place of this replica is gone, as when a mount is.
+    rmSync(join(folder, "lost"), { recursive: true });
+    writeFileSync(join(folder, "lost"), "no folder");
     const startedAt = performance.now();
     range = await eventually(async () => {
-      using database = new DatabaseSync(join(folder, "good.db"));
-      database.exec("INSERT INTO t VALUES (zeroblob(20000))");
+      for (const name of ["good.db", "broken.db"]) {
+        using database = new DatabaseSync(join(folder, name));
+        database.exec("INSERT INTO t VALUES (zeroblob(20000))");
+      }
       text = await fetchText(`${metricsURL}/metrics`);
       const samples = parseMetrics(text);
       const isDone =
@@ -125,7 +132,8 @@ suite("a service with a good and a broken replica", () => {
     const { after: samples } = range;
     assert.ok(valueOf(samples, "litestream_replica_pending_files", "broken.db") > 0);
     assert.ok(valueOf(samples, "litestream_replica_lag_seconds", "broken.db") > 0);
-    assert.equal(valueOf(samples, "litestream_replica_txid", "broken.db"), 0);
+    const inReplica = valueOf(samples, "litestream_replica_txid", "broken.db");
+    assert.ok(inReplica < valueOf(samples, "litestream_txid", "broken.db"));
     assert.ok(
       samples.some(
         ({ name, labels, value }) =>
@@ -148,7 +156,7 @@ suite("a service with a good and a broken replica", () => {
     assert.equal(health.status, 200, "a failure of seconds is a passing one");
     const ready = await fetch(`${metricsURL}/readyz`);
     assert.equal(ready.status, 503);
-    assert.match(await ready.text(), /broken\.db: replica file was not uploaded yet/);
+    assert.match(await ready.text(), /^.*missing\.db: not open\n$/);
     assert.equal((await fetch(`${metricsURL}/debug/pprof/`)).status, 404);
     const wrong = await fetch(`${metricsURL}/metrics`, { method: "POST" });
     assert.equal(wrong.status, 405);
@@ -240,7 +248,9 @@ dbs:
     min-checkpoint-page-count: 4
     replica: {path: ${folder}/replica}
   - path: ${folder}/broken.db
-    replica: {path: ${folder}/a-file/replica}
+    replica: {path: ${folder}/lost}
+  - path: ${folder}/missing.db
+    replica: {path: ${folder}/never}
 `;
 }
 

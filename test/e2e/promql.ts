@@ -139,7 +139,7 @@ class Parser {
   }
 
   #selector(name: string, samples: readonly Sample[]): readonly Sample[] {
-    if (!/^[a-z_]+$/.test(name)) throw new SyntaxError(`Unexpected ${name}`);
+    if (!/^[a-z0-9_]+$/.test(name)) throw new SyntaxError(`Unexpected ${name}`);
     const tests: ((sample: Sample) => boolean)[] = [];
     if (this.#peek() === "{") {
       this.#take("{");
