@@ -253,20 +253,6 @@ export const DELIBERATE_DIFFERENCES: readonly DeliberateDifference[] = [
     cases: ["replicate: exec with an open quote"],
   },
   {
-    title: "Commands that talk to a running daemon",
-    reason: "info, list, start, stop, sync, register and unregister are not there yet.",
-    fields: ["stdout"],
-    cases: [
-      "dispatch: no command",
-      "dispatch: help",
-      "dispatch: -h",
-      "dispatch: -help",
-      "dispatch: --help",
-      "dispatch: help with a word",
-    ],
-    missing: true,
-  },
-  {
     title: "Help of replicate",
     reason:
       "It also names what is new: several replica URLs, -exec-exit-code, and that -force-snapshot and -enforce-retention require -once.",

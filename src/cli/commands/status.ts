@@ -6,6 +6,8 @@ import { formatTXID, type TXID } from "../../formats/ltx/txid.ts";
 import { formatError, type Logger } from "../../service/logger.ts";
 import { allDatabases, lookUpDatabase } from "../command-databases.ts";
 import { CONFIG_FLAGS, readConfig } from "../config-flags.ts";
+import { SOCKET_FLAG } from "../control-client.ts";
+import { readDaemonStatus, type DaemonDatabase } from "../daemon-status.ts";
 import { parseFlags } from "../flags.ts";
 import { formatHumanSize } from "../human-size.ts";
 import type { CommandIO } from "../io.ts";
@@ -20,6 +22,7 @@ import { commandUsage, JSON_FLAG } from "../usage.ts";
 const FLAGS = {
   ...CONFIG_FLAGS,
   json: JSON_FLAG,
+  socket: SOCKET_FLAG,
   replica: {
     kind: "boolean",
     help: ["Asks the storage of each replica how far it has come."],
@@ -27,8 +30,9 @@ const FLAGS = {
   check: {
     kind: "boolean",
     help: [
-      "Exits with 1 unless every database shown is ok and, with -replica,",
-      "every replica holds the newest local transaction.",
+      "Exits with 1 unless every database shown is ok, a daemon that answers",
+      "replicates it without errors and, with -replica, every replica holds",
+      "the newest local transaction.",
     ],
   },
 } as const;
@@ -45,6 +49,9 @@ Output columns:
   status        Current status (ok, not initialized, no database, error)
   local txid    Latest local transaction ID
   wal size      Current WAL file size
+
+With -json, a running daemon that can be asked adds its own status, and for each
+replica how far it has come, its lag in seconds and bytes, and its last upload.
 
 With -replica there is a row for each replica, with these columns too:
   replica       Name of the replica
@@ -63,6 +70,8 @@ Examples:
 interface DatabaseStatus {
   readonly database: DatabaseConfig;
   readonly local: LocalState;
+  /** Undefined: no daemon answers, or it does not have this database. */
+  readonly daemon: DaemonDatabase | undefined;
   /** Undefined: the storage was not asked. */
   readonly replicas: readonly NamedReplicaState[] | undefined;
 }
@@ -92,6 +101,8 @@ export async function runStatus(args: readonly string[], io: CommandIO): Promise
     if (found === undefined) io.stderr(notFound(filter, config.databases, io.cwd));
   }
   const statuses: DatabaseStatus[] = [];
+  const needsDaemon = flags.json === true || flags.check === true;
+  const daemons = needsDaemon ? await readDaemonStatus(flags.socket, io) : undefined;
   for (const database of databases) {
     const local = await readLocalState(database.path, database.metaPath);
     if (local.error !== undefined) {
@@ -102,7 +113,7 @@ export async function runStatus(args: readonly string[], io: CommandIO): Promise
     }
     const replicas =
       flags.replica === true ? await askReplicas(database, local.txid, io, logger) : undefined;
-    statuses.push({ database, local, replicas });
+    statuses.push({ database, local, daemon: daemons?.get(database.path), replicas });
   }
   io.stdout(
     flags.json === true
@@ -147,12 +158,12 @@ async function askReplicas(
   return states;
 }
 
-function isHealthy({ local, replicas }: DatabaseStatus): boolean {
-  if (local.status !== "ok") return false;
+function isHealthy({ local, daemon, replicas }: DatabaseStatus): boolean {
+  if (local.status !== "ok" || daemon?.isHealthy === false) return false;
   return replicas === undefined || replicas.every((replica) => replica.state === "in sync");
 }
 
-function toJSON({ database, local, replicas }: DatabaseStatus): unknown {
+function toJSON({ database, local, daemon, replicas }: DatabaseStatus): unknown {
   return {
     database: database.path,
     status: local.status,
@@ -160,6 +171,7 @@ function toJSON({ database, local, replicas }: DatabaseStatus): unknown {
     wal_size: textOfSize(local.walBytes),
     ...(local.walBytes === undefined ? {} : { wal_size_bytes: local.walBytes }),
     ...(local.error === undefined ? {} : { error: formatError(local.error) }),
+    ...(daemon === undefined ? {} : { state: daemon.status, replicas: daemon.replicas }),
     ...(replicas === undefined ? {} : { replicas: replicas.map(replicaJSON(local.txid)) }),
   };
 }

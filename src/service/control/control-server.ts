@@ -7,7 +7,7 @@ import { streamEvents } from "./event-stream.ts";
 import { encodeGoJSON } from "./go-json.ts";
 import { info, list, replicaStatus, syncStatus, txid } from "./info-endpoints.ts";
 import { register, unregister } from "./registration-endpoints.ts";
-import { start, stop, sync } from "./replication-endpoints.ts";
+import { snapshot, start, stop, sync } from "./replication-endpoints.ts";
 import { listenAtSocket } from "./socket-file.ts";
 
 interface Route {
@@ -21,6 +21,7 @@ const ROUTES: ReadonlyMap<string, Route> = new Map([
   ["/sync", { method: "POST", handler: sync }],
   ["/register", { method: "POST", handler: register }],
   ["/unregister", { method: "POST", handler: unregister }],
+  ["/snapshot", { method: "POST", handler: snapshot }],
   ["/txid", { method: "GET", handler: txid }],
   ["/list", { method: "GET", handler: list }],
   ["/info", { method: "GET", handler: info }],

@@ -1,4 +1,4 @@
-/** `/start`, `/stop` and `/sync`. */
+/** `/start`, `/stop`, `/sync` and `/snapshot`. */
 import { durable } from "../../engine/durability.ts";
 import { formatError } from "../logger.ts";
 import { ControlError, toControlError } from "./control-error.ts";
@@ -55,6 +55,20 @@ export const sync: ControlHandler = async (request, context) => {
       ? new ControlError(500, known.code, `sync database: ${known.message}`, known.fields)
       : known;
   }
+};
+
+/** An addition of ours: a snapshot of the present state in every replica. */
+export const snapshot: ControlHandler = async (request, context) => {
+  const { path: asked, timeout = 0 } = decode(() =>
+    decodeBody(request.body, "SnapshotRequest", START_FIELDS),
+  );
+  const path = readPath(asked, context);
+  const signal =
+    timeout > 0
+      ? AbortSignal.any([request.signal, AbortSignal.timeout(timeout * 1000)])
+      : request.signal;
+  const txid = await context.store.use(path, signal, (runner, within) => runner.snapshot(within));
+  return { status: "snapshot_written", path, txid };
 };
 
 /** Copies what is committed and, with `wait`, resolves when every replica has it: the replicas' own next batch takes it along. */
