@@ -15,7 +15,6 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LTXDecoder } from "../formats/ltx/decoder.ts";
 import { LTXFrameEncoder } from "../formats/ltx/frame-encoder.ts";
@@ -77,7 +76,7 @@ export class PageHashes {
         return;
       }
       if (file.isImage) {
-        await this.#begin(file, file.list);
+        this.#begin(file, file.list);
         return;
       }
       const end = await this.#reach(file.txid - 1n);
@@ -102,25 +101,30 @@ export class PageHashes {
     if (end.sizeBytes - end.tableBytes <= Math.max(end.tableBytes, MIN_MERGE_BYTES)) return;
     await this.#orDrop(async () => {
       const content = this.#read();
-      if (content !== null && isSame(content.end, end)) await this.#replace(end, content.table);
+      if (content !== null && isSame(content.end, end)) this.#replace(end, content.table);
       else this.#drop();
     });
   }
 
-  async #begin(file: HashedFile, { pgnos, hashes }: PageHashList): Promise<void> {
+  #begin(file: HashedFile, { pgnos, hashes }: PageHashList): void {
     const table = new BigUint64Array(file.commit);
     for (let index = 0; index < pgnos.length; index++) {
       table[(pgnos[index] ?? 0) - 1] = hashes[index] ?? 0n;
     }
-    await this.#replace(file, { pageSize: this.#pageSize, commit: file.commit, hashes: table });
+    this.#replace(file, { pageSize: this.#pageSize, commit: file.commit, hashes: table });
   }
 
-  async #replace(file: LevelZeroIdentity, table: PageHashTable): Promise<void> {
+  #replace(file: LevelZeroIdentity, table: PageHashTable): void {
     const { txid, fileChecksum } = file;
     const { bytes, end } = encodeTable({ txid, fileChecksum }, table);
     // Not flushed: after a power loss its CRC tells whether it arrived.
     const temp = `${this.#path}.tmp`;
-    await writeFile(temp, bytes, { mode: 0o600 });
+    const fd = openSync(temp, "w", 0o600);
+    try {
+      writeAll(fd, bytes, 0);
+    } finally {
+      closeSync(fd);
+    }
     renameSync(temp, this.#path);
     this.#end = end;
   }
@@ -130,10 +134,7 @@ export class PageHashes {
     const { bytes, end } = encodeRecord({ txid, fileChecksum }, commit, list, before);
     const fd = openSync(this.#path, constants.O_WRONLY);
     try {
-      let done = 0;
-      while (done < bytes.length) {
-        done += writeSync(fd, bytes, done, bytes.length - done, before.sizeBytes + done);
-      }
+      writeAll(fd, bytes, before.sizeBytes);
     } finally {
       closeSync(fd);
     }
@@ -202,6 +203,13 @@ export class PageHashes {
 
 export function pageHashesPath(metaPath: string): string {
   return join(metaPath, FILE_NAME);
+}
+
+function writeAll(fd: number, bytes: Uint8Array, position: number): void {
+  let done = 0;
+  while (done < bytes.length) {
+    done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+  }
 }
 
 function isSame(a: LevelZeroIdentity, b: LevelZeroIdentity): boolean {
