@@ -73,7 +73,7 @@ async function answer(
     // Closing twice, or what a client has left behind, is no failure.
     server.close().catch(() => {});
   });
-  await server.connect(transport as Parameters<Server["connect"]>[0]);
+  await server.connect(transport);
   await transport.handleRequest(request, response, message);
 }
 
@@ -98,8 +98,11 @@ function isLoopbackName(host: string): boolean {
 
 /** Compares without telling by its duration how much was right. */
 function isSame(a: string, b: string): boolean {
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(a), digest(b));
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
 }
 
 function createMCPServer(context: MCPContext): Server {

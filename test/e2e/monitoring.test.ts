@@ -263,7 +263,7 @@ async function connect(url: string): Promise<Client & AsyncDisposable> {
   const client = new Client({ name: "test", version: "1" });
   const headers = { Authorization: `Bearer ${SECRET}-token` };
   const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
-  await client.connect(transport as Parameters<Client["connect"]>[0]);
+  await client.connect(transport);
   return Object.assign(client, { [Symbol.asyncDispose]: () => client.close() });
 }
 
