@@ -3,7 +3,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { checkLevel } from "../../src/engine/level-plan.ts";
-import type { LevelSettings } from "../../src/engine/replica-levels.ts";
+import type { LevelSettings } from "../../src/engine/level-settings.ts";
 import { listReplica } from "../../src/engine/replica-inventory.ts";
 import { planRestore } from "../../src/engine/restore-plan.ts";
 import type { RestoreTarget } from "../../src/engine/restore-plan.ts";
@@ -234,7 +234,7 @@ export class Judge {
         outputPath: this.#output,
         parallelism: 2,
         integrityCheck: "none",
-        force: true,
+        force: false,
       }),
     );
   }

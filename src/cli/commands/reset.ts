@@ -5,6 +5,7 @@ import type { Config } from "../../config/config.ts";
 import { ConfigError } from "../../config/config-error.ts";
 import { expandPath } from "../../config/expand-path.ts";
 import { DEFAULT_CONFIG_PATH } from "../../config/settings.ts";
+import { pageHashesPath } from "../../engine/page-hashes.ts";
 import { resumePointPath } from "../../engine/resume-point.ts";
 import { acquireMetaLock } from "../../service/meta-lock.ts";
 import { lookUpDatabase } from "../command-databases.ts";
@@ -79,8 +80,9 @@ export async function runReset(args: readonly string[], io: CommandIO): Promise<
   using _lock = lock === "busy" ? undefined : lock;
   if (flags.force !== true) await refuseWhileOpen(path, lock === "busy");
   io.stdout(`Resetting local Litestream state for: ${path}\nRemoving: ${join(metaPath, "ltx")}\n`);
-  // The resume point is worth nothing without the files it belongs to.
+  // Both are worth nothing without the files they belong to.
   await fs.rm(resumePointPath(metaPath), { force: true });
+  await fs.rm(pageHashesPath(metaPath), { force: true });
   await fs.rm(join(metaPath, "ltx"), { recursive: true, force: true });
   io.stdout("Reset complete. Next replication sync will create a fresh snapshot.\n");
   return 0;
