@@ -21,6 +21,7 @@ import {
 } from "./child-process.ts";
 import type { ReplicateRequest } from "./commands/replicate.ts";
 import { startControlSocket } from "./control-socket.ts";
+import { scanDirectories, watchDirectories } from "./directory-service.ts";
 import { UsageError } from "./errors.ts";
 import type { CommandIO } from "./io.ts";
 import { levelSettings, replicaLevelSettings } from "./level-settings.ts";
@@ -47,9 +48,10 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
   logConfigWarnings(logger, config.warnings, config.file);
   refuseOrWarn(request, logger);
   // Databases may still be registered over the socket.
-  if (config.databases.length === 0 && config.socket.enabled && !request.once)
+  const hasNone = config.databases.length === 0 && config.directories.length === 0;
+  if (hasNone && config.socket.enabled && !request.once)
     logger.error("no databases specified in configuration");
-  else if (config.databases.length === 0) {
+  else if (hasNone) {
     throw new UsageError("no databases specified in configuration", {
       hint: `Add a database under "dbs"${config.file === undefined ? "" : ` in ${config.file}`}`,
     });
@@ -58,10 +60,20 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
   using shutdown = new Shutdown(io, logger);
   await using clients = new AsyncDisposableStack();
   await restoreIfMissing(config.databases, request.restoreMissing, io, logger, shutdown.stop);
+  const taken = new Set(config.databases.map(({ path }) => path));
+  const directories = await scanDirectories(config.directories, taken, logger);
   const metrics = await loadMetrics(config, () => store.observe());
   const databases: DatabaseOptions[] = [];
   for (const database of config.databases) {
     databases.push(await createDatabase(config, database, clients, io, logger, metrics));
+  }
+  const createOwned = async (database: DatabaseConfig): Promise<DatabaseOptions> => {
+    await using owned = new AsyncDisposableStack();
+    const made = await createDatabase(config, database, owned, io, logger, metrics);
+    return { ...made, resources: owned.move() };
+  };
+  for (const { found } of directories) {
+    for (const database of found.databases) databases.push(await createOwned(database));
   }
   await openClients(databases, logger, shutdown);
   const metaPathOf = (path: string): string => store.options(path).metaPath;
@@ -94,6 +106,11 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
     createDatabase: (whole, database, owned) =>
       createDatabase(whole, database, owned, io, logger, metrics),
   });
+  await using _directories = watchDirectories(
+    request.once ? [] : directories,
+    { store, logger, createDatabase: createOwned, removeTimeoutMs: config.shutdownSyncTimeoutMs },
+    shutdown.stop,
+  );
   const service = new ReplicateService(request, store, databases, logger, io, shutdown);
   try {
     return await service.run();

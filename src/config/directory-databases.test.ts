@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtempDisposable, writeFile } from "node:fs/promises";
+import { link, mkdir, mkdtempDisposable, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { DirectoryConfig } from "./config.ts";
+import { DatabaseFile } from "../sqlite/database-file.ts";
 import { databaseInDirectory, findDirectoryDatabases } from "./directory-databases.ts";
 import { parseConfig } from "./load.ts";
 
@@ -80,3 +81,35 @@ function metaPath(options: string): string | undefined {
   const text = `dir: /d, pattern: "*", recursive: true, replica: {path: /r}${options}`;
   return databaseInDirectory(entry(text), "/d/s/a.db")?.metaPath;
 }
+
+test("findDirectoryDatabases() looks along a pattern with slashes, and never at local state or sidecars", async () => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), "litestream-dir-"));
+  const dir = folder.path;
+  for (const sub of ["a/b", "c", ".x.db-litestream"])
+    await mkdir(join(dir, sub), { recursive: true });
+  for (const name of ["x.db", "a/x.db", "a/b/x.db", "c/x.db", ".x.db-litestream/x.db", "x.db-wal"])
+    await writeFile(join(dir, name), MAGIC);
+  const found = async (pattern: string): Promise<string[]> => {
+    const text = `dir: ${dir}, pattern: "${pattern}", replica: {path: /r}`;
+    const { databases } = await findDirectoryDatabases(entry(text));
+    return databases.map(({ path }) => path.slice(dir.length));
+  };
+  assert.deepEqual(await found("*"), ["/x.db"]);
+  assert.deepEqual(await found("{a,c}/*.db"), ["/a/x.db", "/c/x.db"]);
+  assert.deepEqual(await found("a/**/*.db"), ["/a/b/x.db", "/a/x.db"]);
+  assert.deepEqual(await found("**/*.db"), ["/a/b/x.db", "/a/x.db", "/c/x.db", "/x.db"]);
+});
+
+test("findDirectoryDatabases() takes a known file as it is and leaves out its second name", async () => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), "litestream-dir-"));
+  const path = join(folder.path, "a.db");
+  await writeFile(path, "not a database any more");
+  await link(path, join(folder.path, "b.db"));
+  using _open = new DatabaseFile(path);
+  const text = entry(`dir: ${folder.path}, pattern: "*.db", replica: {path: /r}`);
+  const { databases } = await findDirectoryDatabases(text, new Set([path]));
+  assert.deepEqual(
+    databases.map((database) => database.path),
+    [path],
+  );
+});

@@ -1,7 +1,8 @@
 /** The databases of a `dir` entry: found by looking, or named by a path inside the folder. */
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
+import { identify, isOpenHere, sameFile, type FileIdentity } from "../sqlite/database-file.ts";
 import type { ReplicaOptions } from "../storage/replica-options.ts";
 import type { DatabaseConfig, DirectoryConfig, ReplicaConfig } from "./config.ts";
 import { compileNamePattern } from "./name-pattern.ts";
@@ -17,33 +18,52 @@ export interface UnreadableFolder {
 export interface FoundDatabases {
   /** In order of path. */
   readonly databases: readonly DatabaseConfig[];
+  /** Folders that were read. */
+  readonly folders: readonly string[];
   readonly unreadable: readonly UnreadableFolder[];
 }
 
 /**
- * Looks for the SQLite databases of `entry`: files whose base name matches and that begin as a database does.
- * Links to folders are not followed. One unreadable folder does not hide the others.
+ * Looks for the SQLite databases of `entry`: files whose name matches and that begin as a database does. Links to
+ * folders are not followed. One unreadable folder does not hide the others. Files of `known`, the paths of databases
+ * this process has open, are taken as they are and never opened, under whatever name they are met: closing a file
+ * drops the locks SQLite holds on it. A second name of a known file is left out.
  */
-export async function findDirectoryDatabases(entry: DirectoryConfig): Promise<FoundDatabases> {
-  const matches = compileNamePattern(entry.pattern);
+export async function findDirectoryDatabases(
+  entry: DirectoryConfig,
+  known: ReadonlySet<string> = new Set(),
+): Promise<FoundDatabases> {
+  const knownFiles = identities(known);
   const databases: DatabaseConfig[] = [];
+  const read: string[] = [];
   const unreadable: UnreadableFolder[] = [];
   const folders = [entry.dir];
+  const isRecursive = descends(entry);
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     try {
-      for (const item of await fs.readdir(folder, { withFileTypes: true })) {
+      const items = await fs.readdir(folder, { withFileTypes: true });
+      read.push(folder);
+      for (const item of items) {
         const path = join(folder, item.name);
         if (item.isDirectory()) {
-          if (entry.recursive) folders.push(path);
-        } else if (matches(item.name) && (await isDatabase(path))) {
+          if (isRecursive && !isLocalState(entry, path)) folders.push(path);
+        } else if (isMatch(entry, path) && isDatabase(path, known, knownFiles)) {
           databases.push(directoryDatabase(entry, path));
         }
       }
     } catch (error) {
-      unreadable.push({ path: folder, error });
+      // A folder below that vanished since it was listed holds nothing any more.
+      const isGone = (error as NodeJS.ErrnoException).code === "ENOENT" && folder !== entry.dir;
+      if (!isGone) unreadable.push({ path: folder, error });
     }
   }
-  return { databases: databases.toSorted((a, b) => (a.path < b.path ? -1 : 1)), unreadable };
+  const sorted = databases.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+  return { databases: sorted, folders: read, unreadable };
+}
+
+/** Files beside a database that SQLite makes: never databases. */
+export function isSidecar(name: string): boolean {
+  return /-(?:wal|shm|journal)$/.test(name);
 }
 
 /** The database at the absolute `path` when it belongs to `entry`, whether its file exists or not. */
@@ -53,9 +73,24 @@ export function databaseInDirectory(
 ): DatabaseConfig | undefined {
   const below = relative(entry.dir, path);
   if (below === "" || below === ".." || below.startsWith(`..${sep}`)) return undefined;
-  if (!entry.recursive && dirname(path) !== entry.dir) return undefined;
-  if (!compileNamePattern(entry.pattern)(basename(path))) return undefined;
+  if (!descends(entry) && dirname(path) !== entry.dir) return undefined;
+  if (!isMatch(entry, path)) return undefined;
   return directoryDatabase(entry, path);
+}
+
+/** A pattern with a slash is about the path below the folder, so subfolders are looked into. */
+function descends({ recursive, pattern }: DirectoryConfig): boolean {
+  return recursive || pattern.includes("/") || pattern.includes("**");
+}
+
+function isMatch({ dir, pattern }: DirectoryConfig, path: string): boolean {
+  if (isSidecar(path)) return false;
+  const name = pattern.includes("/") ? relative(dir, path).split(sep).join("/") : basename(path);
+  return compileNamePattern(pattern)(name);
+}
+
+function isLocalState({ metaPath, metaDir }: DirectoryConfig, path: string): boolean {
+  return path === metaPath || path === metaDir || /^\..+-litestream$/.test(basename(path));
 }
 
 function directoryDatabase(entry: DirectoryConfig, path: string): DatabaseConfig {
@@ -101,17 +136,33 @@ function folderBelow(folder: string, names: readonly string[]): string {
   return encoded !== plain && existsSync(encoded) && !existsSync(plain) ? encoded : plain;
 }
 
-async function isDatabase(path: string): Promise<boolean> {
-  let file;
+function identities(paths: ReadonlySet<string>): readonly FileIdentity[] {
+  return [...paths].flatMap((path) => identify(path) ?? []);
+}
+
+/** Nothing is awaited in here: see isOpenHere(). */
+function isDatabase(
+  path: string,
+  known: ReadonlySet<string>,
+  knownFiles: readonly FileIdentity[],
+): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat?.isFile() !== true) return false;
+  if (known.has(path)) return true;
+  if (isOpenHere(stat)) return !knownFiles.some((file) => sameFile(file, stat));
+  let fd;
   try {
-    file = await fs.open(path, "r");
+    fd = openSync(path, "r");
   } catch (error) {
-    // Gone since the folder was read, or a link that leads nowhere.
+    // Gone since the folder was read.
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
     throw error;
   }
-  await using opened = file;
-  if (!(await opened.stat()).isFile()) return false;
-  const { buffer, bytesRead } = await opened.read(new Uint8Array(16), 0, 16, 0);
-  return bytesRead === 16 && new TextDecoder("latin1").decode(buffer) === SQLITE_MAGIC;
+  try {
+    const header = new Uint8Array(16);
+    const count = readSync(fd, header, 0, 16, 0);
+    return count === 16 && new TextDecoder("latin1").decode(header) === SQLITE_MAGIC;
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -379,10 +379,7 @@ dbs:
 `);
   assert.deepEqual(
     config.notYet.map(({ key, line, refuse }) => `${key}:${line}:${refuse}`),
-    [
-      "dbs[/w/a.db].replica.retention-check-interval:6:false",
-      "dbs[/d].dir:7:true",
-    ],
+    ["dbs[/w/a.db].replica.retention-check-interval:6:false"],
   );
   assert.equal(config.databases[0]?.replicas[0]?.retentionMs, 259_200_000);
   assert.equal(config.directories[0]?.pattern, "*.db");

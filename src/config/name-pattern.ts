@@ -1,6 +1,6 @@
 /**
  * Name patterns of `dir` entries: those of Go's filepath.Match (`*`, `?`, `[a-z]`, `[^a]`, `\` before a character),
- * and `{a,b}` beyond it.
+ * and, beyond it, `{a,b}` and `**`, which crosses slashes.
  */
 
 /** A test for file names. Throws SyntaxError when the pattern is not closed. */
@@ -15,7 +15,14 @@ function translate(pattern: string): string {
   for (let at = 0; at < pattern.length;) {
     const char = String.fromCodePoint(pattern.codePointAt(at) ?? 0);
     at += char.length;
-    if (char === "*") source += "[^/]*";
+    if (char === "*" && pattern[at] === "*") {
+      at++;
+      // "**/" is also no folder at all.
+      if (pattern[at] === "/") {
+        at++;
+        source += "(?:.*/)?";
+      } else source += ".*";
+    } else if (char === "*") source += "[^/]*";
     else if (char === "?") source += "[^/]";
     else if (char === "\\") {
       const next = pattern.codePointAt(at);

@@ -4,7 +4,7 @@
  */
 import type { NotYet } from "./config.ts";
 import type { DatabaseEntry } from "./database-section.ts";
-import { nonEmpty, type Blocks } from "./top-section.ts";
+import type { Blocks } from "./top-section.ts";
 
 interface Row {
   readonly key: string;
@@ -22,11 +22,6 @@ const ROWS: readonly Row[] = [
     refusal:
       "age encryption is not currently supported, if you need encryption please revert back to Litestream v0.3.x",
   },
-  {
-    key: "dir",
-    lacks: "replicate folders",
-    refusal: 'Cannot replicate "dir" entries: this version does not replicate folders of databases',
-  },
 ];
 
 /** What the top of the file asks for in vain. */
@@ -43,11 +38,9 @@ export function topNotYet(block: Blocks): readonly NotYet[] {
 /** What an entry of `dbs` asks for in vain. */
 export function databaseNotYet(entry: DatabaseEntry): readonly NotYet[] {
   const rows: (NotYet | undefined)[] = [];
-  const { values } = entry.section;
   const add = (wanted: boolean, key: string, where: string, line: number): void => {
     if (wanted) rows.push(notYet(key, `${entry.label}.${where}`, line));
   };
-  add(nonEmpty(values.dir) !== undefined, "dir", "dir", entry.section.lineOf("dir"));
   for (const { section, age, label } of entry.replicas) {
     const checks = "retention-check-interval";
     add(section.values[checks] !== undefined, checks, `${label}.${checks}`, section.lineOf(checks));

@@ -20,6 +20,21 @@ export function sameFile(a: FileIdentity, b: FileIdentity): boolean {
   return a.dev === b.dev && a.ino === b.ino;
 }
 
+/** How often each file is open here, by device and inode. */
+const openHere = new Map<string, number>();
+
+/**
+ * Whether this process has the file open as a database: then nobody else may open and close it. True at once when a
+ * DatabaseFile is made, so a check and an open, read and close without anything awaited between them are safe.
+ */
+export function isOpenHere(file: FileIdentity): boolean {
+  return openHere.has(fileKey(file));
+}
+
+function fileKey({ dev, ino }: FileIdentity): string {
+  return `${dev}:${ino}`;
+}
+
 /** The file at `path` by `stat`, or null when there is none. */
 export function identify(path: string): FileIdentity | null {
   const stat = statSync(path, { throwIfNoEntry: false });
@@ -42,6 +57,8 @@ export class DatabaseFile implements Disposable {
     this.#fd = openSync(path, constants.O_RDONLY);
     const stat = fstatSync(this.#fd);
     this.identity = { dev: stat.dev, ino: stat.ino };
+    const key = fileKey(this.identity);
+    openHere.set(key, (openHere.get(key) ?? 0) + 1);
     this.mode = stat.mode & 0o777;
     this.uid = stat.uid;
     this.gid = stat.gid;
@@ -83,6 +100,10 @@ export class DatabaseFile implements Disposable {
     if (!this.#open) return;
     this.#open = false;
     closeSync(this.#fd);
+    const key = fileKey(this.identity);
+    const left = (openHere.get(key) ?? 1) - 1;
+    if (left === 0) openHere.delete(key);
+    else openHere.set(key, left);
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,117 @@
+/** Folders of databases: they are found, come, go and return; 500 at once. */
+import assert from "node:assert/strict";
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import { ours, start, succeed } from "../harness/program.ts";
+import type { RunningProgram } from "../harness/program.ts";
+import { until } from "../harness/wait.ts";
+
+const FEW_DESCRIPTORS_PER_DATABASE = 8;
+const OTHER_DESCRIPTORS = 100;
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  using database = new DatabaseSync(path);
+  database.exec("PRAGMA journal_mode=WAL; CREATE TABLE IF NOT EXISTS t (text)");
+  database.prepare("INSERT INTO t VALUES (?)").run(text);
+}
+
+function texts(path: string): unknown[] {
+  using database = new DatabaseSync(path);
+  return database
+    .prepare("SELECT text FROM t")
+    .all()
+    .map(({ text }) => text);
+}
+
+function said(program: RunningProgram, text: string): Promise<boolean> {
+  return until(() => program.output.includes(text), {
+    what: `${JSON.stringify(text)} in:\n${program.output.slice(-4_000)}`,
+    timeoutMs: 10_000,
+  });
+}
+
+async function scene(folder: string, pattern: string): Promise<string> {
+  mkdirSync(join(folder, "dbs"));
+  const config = join(folder, "litestream.yml");
+  const replica = join(folder, "replica");
+  const entry = `{dir: ${join(folder, "dbs")}, pattern: "${pattern}", recursive: true, watch: true, replica: {path: ${replica}}}`;
+  writeFileSync(config, `dbs: [${entry}]\n`);
+  return config;
+}
+
+test("databases come, are renamed, vanish and return while the folder is watched", async () => {
+  await using scratch = await mkdtempDisposable(join(tmpdir(), "directory-"));
+  const folder = scratch.path;
+  const config = await scene(folder, "*.{db,sqlite}");
+  const at = (name: string): string => join(folder, "dbs", name);
+  await using program = start(ours(), ["replicate", "-config", config]);
+  await said(program, "found databases in directory");
+  write(at("a.db"), "first");
+  await said(program, `added database to replication" path=${at("a.db")}`);
+  write(at("new/sub/b.sqlite"), "nested");
+  await said(program, `added database to replication" path=${at("new/sub/b.sqlite")}`);
+  writeFileSync(at("later.db"), "");
+  write(at("later.db"), "filled");
+  await said(program, `added database to replication" path=${at("later.db")}`);
+
+  for (const suffix of ["-wal", "-shm"]) rmSync(at(`later.db${suffix}`), { force: true });
+  renameSync(at("later.db"), at("renamed.db"));
+  await said(program, `removed database from replication" path=${at("later.db")}`);
+  await said(program, `added database to replication" path=${at("renamed.db")}`);
+
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(at(`a.db${suffix}`), { force: true });
+  await said(program, `removed database from replication" path=${at("a.db")}`);
+  assert.ok(readdirSync(join(folder, "replica", "a.db")).length > 0, "the replica stays");
+  write(at("a.db"), "again");
+  await until(
+    () =>
+      program.output.split(`added database to replication" path=${at("a.db")}`)[2] !== undefined,
+    {
+      what: "the database that returned",
+      timeoutMs: 10_000,
+    },
+  );
+  assert.equal((await program.stop()).code, 0);
+
+  for (const [name, expected] of [
+    ["a.db", "again"],
+    ["new/sub/b.sqlite", "nested"],
+  ] as const) {
+    const output = join(folder, "restored", name);
+    await succeed(ours(), ["restore", "-config", config, "-o", output, at(name)]);
+    assert.deepEqual(texts(output), [expected]);
+  }
+});
+
+test("500 databases are replicated, each to its own place", async (context) => {
+  await using scratch = await mkdtempDisposable(join(tmpdir(), "directory-"));
+  const folder = scratch.path;
+  const config = await scene(folder, "*.db");
+  const names = Array.from({ length: 500 }, (_, index) => `${index % 10}/${index}.db`);
+  const at = (name: string): string => join(folder, "dbs", name);
+  for (const name of names) write(at(name), `before ${name}`);
+  const startedAt = performance.now();
+  await using program = start(ours(), ["replicate", "-config", config]);
+  await until(() => program.output.split("initialized db").length > names.length, {
+    what: "500 initialized databases",
+    timeoutMs: 60_000,
+  });
+  const readyMs = Math.round(performance.now() - startedAt);
+  for (const name of names) write(at(name), `after ${name}`);
+  const descriptors = readdirSync(`/proc/${program.pid}/fd`).length;
+  const outcome = await program.stop(60_000);
+  assert.equal(outcome.code, 0, outcome.stdout.slice(-4_000));
+  const tookMs = Math.round(performance.now() - startedAt);
+  context.diagnostic(`ready in ${readyMs} ms, all in ${tookMs} ms, ${descriptors} descriptors`);
+  assert.ok(descriptors <= names.length * FEW_DESCRIPTORS_PER_DATABASE + OTHER_DESCRIPTORS);
+  for (const name of names.filter((_, index) => index % 50 === 7)) {
+    const output = join(folder, "restored", name);
+    await succeed(ours(), ["restore", "-config", config, "-o", output, at(name)]);
+    assert.deepEqual(texts(output), [`before ${name}`, `after ${name}`]);
+  }
+});
