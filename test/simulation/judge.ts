@@ -10,6 +10,8 @@ import type { RestoreTarget } from "../../src/engine/restore-plan.ts";
 import { restore } from "../../src/engine/restore.ts";
 import type { RestoreSummary } from "../../src/engine/restore.ts";
 import { parseLTXName, SNAPSHOT_LEVEL } from "../../src/formats/ltx/layout.ts";
+import { verifyLTX } from "../../src/formats/ltx/decoder.ts";
+import { MAX_TXID } from "../../src/formats/ltx/txid.ts";
 import type { TXID } from "../../src/formats/ltx/txid.ts";
 import { MemoryReplicaClient } from "../../src/storage/memory.ts";
 import type { MemoryReplicaSettings } from "../../src/storage/memory.ts";
@@ -113,7 +115,8 @@ export class Judge {
 
   /** Right after a successful sync: the newest state is there, or one committed since the sync began. */
   async checkLatest(machine: Machine, sinceIndex: number): Promise<void> {
-    await this.restoreLatest();
+    // A start may have found everything there, without an upload that would have been acknowledged.
+    await this.#run({ kind: "latest" }, MAX_TXID);
     const digest = this.#digest();
     const index = machine.history.lastIndexOf(digest);
     if (index < 0) throw new Error("The state restored after a sync was never committed");
@@ -147,11 +150,13 @@ export class Judge {
       );
   }
 
+  /** Whether a snapshot, or a file of level 0 that holds every page, stands for it. */
   #isSkipped(txid: TXID, position: TXID): boolean {
-    for (const key of this.#options.store.objects.keys()) {
+    for (const [key, { bytes }] of this.#options.store.objects) {
       const [, level, name = ""] = key.split("/");
       const maxTXID = parseLTXName(name)?.maxTXID ?? 0n;
-      if (level === "9" && maxTXID >= txid && maxTXID <= position) return true;
+      if (maxTXID < txid || maxTXID > position) continue;
+      if (level === "9" || (level === "0" && holdsEveryPage(bytes))) return true;
     }
     return false;
   }
@@ -229,12 +234,15 @@ export class Judge {
     return summary;
   }
 
-  async #run(target: RestoreTarget): Promise<RestoreSummary> {
-    const { store, count, promises } = this.#options;
+  async #run(
+    target: RestoreTarget,
+    greatest: TXID = this.#options.promises.greatest,
+  ): Promise<RestoreSummary> {
+    const { store, count } = this.#options;
     for (const suffix of ["", "-wal", "-shm"]) rmSync(`${this.#output}${suffix}`, { force: true });
     count("restores");
     return await disk.idle(() =>
-      restore(new AcknowledgedOnly({ objects: store.objects }, promises.greatest), {
+      restore(new AcknowledgedOnly({ objects: store.objects }, greatest), {
         target,
         outputPath: this.#output,
         parallelism: 2,
@@ -252,4 +260,9 @@ export class Judge {
       throw new Error(`The restored database is malformed: ${String(row?.["integrity_check"])}`);
     return digestOf(database);
   }
+}
+
+function holdsEveryPage(bytes: Uint8Array): boolean {
+  const { header, index } = verifyLTX([bytes]);
+  return index.count === header.commit;
 }

@@ -1,14 +1,16 @@
 /**
  * `npm run simulate -- --seeds N [--seed S]`: runs N seeds from S on (default 1), stops at the first that fails and prints its
- * trace; the same seed gives the same trace again. `--list 1,2` runs those. `--seconds N` stops after a while. `--twice` runs each
- * seed again and compares. `--mutants [--only TEXT]` proves that known bugs are found.
+ * trace; the same seed gives the same trace again. `--list 1,2` runs those. `--seconds N` stops after a while, and fails when fewer
+ * than `--at-least N` seeds ran by then. `--workers N` shares the seeds among processes. `--twice` runs each seed again and compares. `--mutants [--only TEXT]` proves that known bugs are found.
  */
+import "./promised-files.ts";
 import "./disk.ts";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { hunt } from "./mutants.ts";
+import { simulateInWorkers } from "./workers.ts";
 import { runSeed } from "./world.ts";
 import type { RunResult, Tally } from "./world.ts";
 
@@ -16,7 +18,10 @@ const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "200" },
     seed: { type: "string", default: "1" },
+    every: { type: "string", default: "1" },
     seconds: { type: "string", default: "0" },
+    "at-least": { type: "string", default: "0" },
+    workers: { type: "string", default: "1" },
     trace: { type: "boolean", default: false },
     twice: { type: "boolean", default: false },
     list: { type: "string", default: "" },
@@ -35,9 +40,16 @@ async function main(): Promise<number> {
   if (values.mutants) return (await hunt(values.only)) === 0 ? 0 : 1;
   const first = Number(values.seed);
   const count = Number(values.seeds);
+  const workers = Number(values.workers);
+  if (workers > 1) {
+    const range = { first, count, seconds: Number(values.seconds), workers };
+    const { done, failed } = await simulateInWorkers(range);
+    console.log(`${done} seeds in ${workers} processes, ${failed} failed`);
+    return failed === 0 && isEnough(done) ? 0 : 1;
+  }
   const seeds =
     values.list === ""
-      ? Array.from({ length: count }, (_, index) => first + index)
+      ? Array.from({ length: count }, (_, index) => first + index * Number(values.every))
       : values.list.split(",").map(Number);
   const deadline =
     Number(values.seconds) > 0 ? Date.now() + Number(values.seconds) * 1_000 : Infinity;
@@ -66,7 +78,14 @@ async function main(): Promise<number> {
     `${done} seeds, ${failed} failed, ${seconds.toFixed(1)} s, ${((1_000 * seconds) / done).toFixed(0)} ms each`,
   );
   if (done > 1) console.log(JSON.stringify(tally));
-  return failed === 0 ? 0 : 1;
+  return failed === 0 && isEnough(done) ? 0 : 1;
+}
+
+/** A time limit must not let a run pass that did next to nothing. */
+function isEnough(done: number): boolean {
+  const least = Number(values["at-least"]);
+  if (done < least) console.log(`Only ${done} seeds ran in time, ${least} are the least`);
+  return done >= least;
 }
 
 async function once(seed: number): Promise<RunResult> {
