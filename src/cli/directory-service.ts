@@ -22,17 +22,18 @@ export interface ScannedDirectory {
   readonly found: FoundDatabases;
 }
 
-/** Looks into every folder. UsageError when one is not there, or holds nothing and is not watched. `taken`: paths of other entries. */
+/** Looks into every folder. UsageError when one is not there, or holds nothing and is not watched. `taken`: paths of other entries; `open`: of databases that are replicated already. */
 export async function scanDirectories(
   entries: readonly DirectoryConfig[],
   taken: ReadonlySet<string>,
   logger: Logger,
+  open: ReadonlySet<string> = new Set(),
 ): Promise<readonly ScannedDirectory[]> {
   const scanned: ScannedDirectory[] = [];
   const known = new Set(taken);
   for (const entry of entries) {
     const { dir, pattern, watch } = entry;
-    const all = await findDirectoryDatabases(entry);
+    const all = await findDirectoryDatabases(entry, open);
     for (const { path, error } of all.unreadable) {
       if (path === dir) {
         throw new UsageError(`cannot read directory ${dir}: ${formatError(error)}`, {

@@ -21,13 +21,14 @@ import {
 } from "./child-process.ts";
 import type { ReplicateRequest } from "./commands/replicate.ts";
 import { startControlSocket } from "./control-socket.ts";
-import { scanDirectories, watchDirectories } from "./directory-service.ts";
+import { scanDirectories } from "./directory-service.ts";
 import { UsageError } from "./errors.ts";
 import type { CommandIO } from "./io.ts";
 import { levelSettings, replicaLevelSettings } from "./level-settings.ts";
 import { createCommandLogger, logConfigWarnings } from "./logging.ts";
 import { loadMetrics, startObservability } from "./observability.ts";
 import { openReplicas } from "./open-replicas.ts";
+import { Reloader } from "./reload.ts";
 import { restoreIfMissing } from "./restore-missing.ts";
 import { Shutdown } from "./shutdown.ts";
 import { readVersion } from "./version.ts";
@@ -64,16 +65,17 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
   const directories = await scanDirectories(config.directories, taken, logger);
   const metrics = await loadMetrics(config, () => store.observe());
   const databases: DatabaseOptions[] = [];
-  for (const database of config.databases) {
-    databases.push(await createDatabase(config, database, clients, io, logger, metrics));
-  }
-  const createOwned = async (database: DatabaseConfig): Promise<DatabaseOptions> => {
+  const createOwned = async (whole: Config, database: DatabaseConfig): Promise<DatabaseOptions> => {
     await using owned = new AsyncDisposableStack();
-    const made = await createDatabase(config, database, owned, io, logger, metrics);
+    const made = await createDatabase(whole, database, owned, io, logger, metrics);
     return { ...made, resources: owned.move() };
   };
-  for (const { found } of directories) {
-    for (const database of found.databases) databases.push(await createOwned(database));
+  const found = directories.flatMap((directory) => directory.found.databases);
+  for (const database of [...config.databases, ...found]) {
+    const made = await createOwned(config, database);
+    // Until the store has it; afterwards there is nothing left to dispose of.
+    clients.use(made.resources);
+    databases.push(made);
   }
   await openClients(databases, logger, shutdown);
   const metaPathOf = (path: string): string => store.options(path).metaPath;
@@ -106,11 +108,16 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
     createDatabase: (whole, database, owned) =>
       createDatabase(whole, database, owned, io, logger, metrics),
   });
-  await using _directories = watchDirectories(
-    request.once ? [] : directories,
-    { store, logger, createDatabase: createOwned, removeTimeoutMs: config.shutdownSyncTimeoutMs },
-    shutdown.stop,
-  );
+  await using reloader = new Reloader({
+    config,
+    directories: request.once ? [] : directories,
+    store,
+    logger,
+    read: request.readConfig,
+    createDatabase: createOwned,
+    stop: shutdown.stop,
+  });
+  if (!request.once) shutdown.onReload = () => reloader.request();
   const service = new ReplicateService(request, store, databases, logger, io, shutdown);
   try {
     return await service.run();

@@ -58,7 +58,7 @@ test("Shutdown stops at the first signal, hurries at the second, exits at the th
   assert.deepEqual(forwarded, ["SIGTERM", "SIGINT", "SIGINT"]);
 });
 
-test("Shutdown takes SIGHUP for the end of a terminal, and ignores it elsewhere", () => {
+test("Shutdown takes SIGHUP for the end of a terminal, and as a request to reload elsewhere", () => {
   const service = setUp(false);
   service.signal("SIGHUP");
   assert.equal(service.state(), "false false");

@@ -12,6 +12,8 @@ export class Shutdown implements Disposable {
   #count = 0;
   /** Gets every signal that is a request to stop, before anything else happens. */
   onSignal: ((signal: ShutdownSignal) => void) | undefined;
+  /** Called by SIGHUP where no terminal hangs up. */
+  onReload: (() => void) | undefined;
   /** Called before the process ends at once. */
   onExit: (() => void) | undefined;
 
@@ -37,9 +39,7 @@ export class Shutdown implements Disposable {
 
   #receive(signal: ShutdownSignal): void {
     if (signal === "SIGHUP" && !this.#io.hasTerminal) {
-      this.#logger.info("signal ignored, this version does not reload its configuration", {
-        signal: signalName(signal),
-      });
+      this.onReload?.();
       return;
     }
     this.#count++;

@@ -70,6 +70,8 @@ command line arguments.`,
 /** What `replicate` was asked to do. */
 export interface ReplicateRequest {
   readonly config: Config;
+  /** Reads the configuration file again; undefined: there is none. */
+  readonly readConfig: (() => Promise<Config>) | undefined;
   /** Words of the command to run; undefined for none. */
   readonly exec: readonly string[] | undefined;
   readonly execExitCode: boolean;
@@ -91,7 +93,8 @@ export async function runReplicate(args: readonly string[], io: CommandIO): Prom
   }
   const { flags, positionals } = parsed;
   const config = await readReplicateConfig(flags, positionals, io);
-  const request = readRequest(flags, config);
+  const again = config.file === undefined ? undefined : () => readConfig(flags, io);
+  const request = { ...readRequest(flags, config), readConfig: again };
   const { replicate } = await import("../replicate-service.ts");
   return replicate(request, io);
 }
@@ -117,7 +120,7 @@ async function readReplicateConfig(
 }
 
 /** Upstream's checks in its order, before anything is started. */
-function readRequest(flags: Flags, config: Config): ReplicateRequest {
+function readRequest(flags: Flags, config: Config): Omit<ReplicateRequest, "readConfig"> {
   const command = flags.exec ?? config.exec;
   const hasCommand = command !== undefined && command !== "";
   const once = flags.once === true;
