@@ -13,7 +13,7 @@ import { until } from "../harness/wait.ts";
 const RELOADS = 12;
 
 function create(path: string): DatabaseSync {
-  const database = new DatabaseSync(path);
+  const database = new DatabaseSync(path, { timeout: 5_000 });
   database.exec("PRAGMA journal_mode=WAL; CREATE TABLE t (id INTEGER PRIMARY KEY, text)");
   return database;
 }
