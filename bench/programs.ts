@@ -38,7 +38,7 @@ export function ownProgram(
 ): Program {
   if (override !== undefined) return describe("ours", [path.resolve(override)], override);
   const entry = path.join(REPOSITORY, "bin/litestream.js");
-  if (!fs.existsSync(path.join(REPOSITORY, "dist/cli/main.js"))) {
+  if (!fs.existsSync(path.join(REPOSITORY, "dist/program/litestream.js"))) {
     throw new Error("Cannot measure this repository: no build in dist (run npm run build)");
   }
   const profile = profileFolder ? ["--cpu-prof", `--cpu-prof-dir=${profileFolder}`] : [];

@@ -1,52 +1,57 @@
 #!/usr/bin/env node
-// Plain JavaScript that Node 14.8 and newer can read: an old Node gets a sentence instead of a syntax error.
-import { existsSync } from "node:fs";
-import { spawn } from "node:child_process";
-import { setFlagsFromString } from "node:v8";
-import { fileURLToPath } from "node:url";
+// Written for the oldest Node there is: whatever is on PATH gets a sentence instead of a syntax error.
+"use strict";
+var spawn = require("child_process").spawn;
 
-const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+var version = process.versions.node.split(".");
+var major = Number(version[0]);
+var minor = Number(version[1]);
 if (major > 24 || (major === 24 && minor >= 15)) {
-  // Pages are worked on outside of V8's heap. Its space for young objects would still grow to 32 MiB and stay that large.
-  setFlagsFromString("--semi-space-growth-factor=1");
-  const { run } = await import("../dist/cli/main.js");
-  const { processIO } = await import("../dist/cli/io.js");
-  const code = await run(process.argv.slice(2), processIO());
-  // Not left to the event loop: a connection that lingers must not keep a finished command alive.
-  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
+  require("../dist/program/litestream.js");
 } else {
-  runBundledNode();
+  runBundledNode(findBundledNode());
 }
 
-/** Runs this script again with the Node that came with the package, if one did. */
-function runBundledNode() {
-  const node = fileURLToPath(new URL("../node_modules/node/bin/node", import.meta.url));
-  if (!existsSync(node)) {
+/** The Node of the npm package "node" beside this one, if it is there. */
+function findBundledNode() {
+  try {
+    return require.resolve("node/bin/node");
+  } catch (error) {
+    if (error.code === "MODULE_NOT_FOUND") return undefined;
+    throw error;
+  }
+}
+
+/** Runs this script again with the newer Node. */
+function runBundledNode(node) {
+  if (node === undefined) {
     process.stderr.write(
-      `Error: litestream needs Node 24.15 or newer, this is ${process.versions.node}: ${process.execPath}\n` +
-        "Hint: Install a newer Node, or add it to this folder with: npm install node@24\n",
+      "Error: litestream needs Node 24.15 or newer, this is " +
+        process.versions.node +
+        ": " +
+        process.execPath +
+        "\nHint: Install a newer Node, or run: npx -p node@24 -p litestream-ts litestream …\n",
     );
     process.exitCode = 1;
     return;
   }
-  const script = fileURLToPath(import.meta.url);
-  const child = spawn(node, [script, ...process.argv.slice(2)], { stdio: "inherit" });
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
-    process.on(signal, () => {
+  var child = spawn(node, [__filename].concat(process.argv.slice(2)), { stdio: "inherit" });
+  ["SIGINT", "SIGTERM", "SIGHUP"].forEach(function (signal) {
+    process.on(signal, function () {
       // A terminal sends SIGINT to the child as well; only what comes from elsewhere is passed on.
       if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
     });
-  }
-  child.on("error", (error) => {
-    process.stderr.write(`Error: Cannot start ${node}: ${error.message}\n`);
+  });
+  child.on("error", function (error) {
+    process.stderr.write("Error: Cannot start " + node + ": " + error.message + "\n");
     process.exitCode = 1;
   });
-  child.on("exit", (code, signal) => {
-    if (signal !== null) {
+  child.on("exit", function (code, signal) {
+    if (signal) {
       process.removeAllListeners(signal);
       process.kill(process.pid, signal);
     } else {
-      process.exitCode = code ?? 1;
+      process.exitCode = code === null ? 1 : code;
     }
   });
 }

@@ -1,6 +1,6 @@
 /** Asks SQLite whether a database file is sound, on a thread of its own: the check of a large file takes long. */
 import { once } from "node:events";
-import { Worker } from "node:worker_threads";
+import { startWorker } from "../sqlite/start-worker.ts";
 import type { IntegrityTask } from "./integrity-worker.ts";
 
 /** "quick" omits the comparison of indexes with their tables. */
@@ -20,7 +20,7 @@ export async function findIntegrityProblems(
     path,
     pragma: check === "full" ? "integrity_check" : "quick_check",
   };
-  const worker = new Worker(workerURL(), { workerData: task });
+  const worker = startWorker("integrity-worker", { workerData: task });
   try {
     // Rejects on the worker's "error" event and on abort.
     const [problems] = (await once(worker, "message", signal ? { signal } : {})) as [string[]];
@@ -32,10 +32,4 @@ export async function findIntegrityProblems(
     worker.unref();
     worker.terminate().catch(() => undefined);
   }
-}
-
-/** The entry beside this file, as source or compiled. */
-function workerURL(): URL {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return new URL(`./integrity-worker.${extension}`, import.meta.url);
 }

@@ -1,8 +1,9 @@
 /** The thread in which checkpoints run, shared by all databases of the process; started when first needed. */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { CheckpointResult } from "./checkpoint.ts";
 import type { CheckpointReply, CheckpointRequest } from "./checkpoint-worker.ts";
 import { SQLiteError } from "./driver.ts";
+import { startWorker } from "./start-worker.ts";
 
 /** A request without its number; one member of the union at a time keeps its fields. */
 type Unnumbered<R> = R extends unknown ? Omit<R, "id"> : never;
@@ -59,7 +60,7 @@ export class CheckpointThread implements AsyncDisposable {
   }
 
   #start(): Worker {
-    const worker = new Worker(workerURL());
+    const worker = startWorker("checkpoint-worker");
     worker.on("message", (reply: CheckpointReply) => this.#settle(reply, worker));
     worker.on("error", (error) => this.#fail(worker, error));
     worker.on("exit", () => this.#fail(worker, new Error("The checkpoint thread ended")));
@@ -92,12 +93,6 @@ export class CheckpointThread implements AsyncDisposable {
     this.#worker = null;
     await worker.terminate();
   }
-}
-
-/** The entry beside this file, as source or compiled. */
-function workerURL(): URL {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return new URL(`./checkpoint-worker.${extension}`, import.meta.url);
 }
 
 function asError(message: string, code: number | undefined): Error {

@@ -41,7 +41,7 @@ export function programUnderTest(): Program {
 }
 
 export function ours(): Program {
-  if (!existsSync(resolve(root, "dist/cli/main.js")))
+  if (!existsSync(resolve(root, "dist/program/litestream.js")))
     throw new Error("Nothing built: run `npm run build` first");
   return {
     name: "litestream-ts",
