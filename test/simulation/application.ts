@@ -192,6 +192,9 @@ export class Application {
       const page = pages.subarray(end - (frame - 24), end);
       if (page.equals(bytes.subarray(at + 24, at + frame))) backfilled = index + 1;
     }
+    // Of a transaction all or nothing is backfilled, but pages beyond the present end of the database are left out.
+    const isCommit = (index: number): boolean => bytes.readUInt32BE(32 + index * frame + 4) !== 0;
+    while (backfilled > 0 && backfilled < frames && !isCommit(backfilled - 1)) backfilled++;
     if (frames <= backfilled) return "nothing to lose";
     const kept = this.#random.integer(backfilled, frames);
     truncateSync(wal, 32 + kept * frame + this.#random.pick([0, 0, 13]));
