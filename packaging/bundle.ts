@@ -9,6 +9,7 @@ const root = resolve(import.meta.dirname, "..");
 /** The threads started by src/sqlite/start-worker.ts, by name. */
 const WORKERS: Readonly<Record<string, string>> = {
   "checkpoint-worker": "src/sqlite/checkpoint-worker.ts",
+  "frame-worker": "src/engine/frame-worker.ts",
   "integrity-worker": "src/engine/integrity-worker.ts",
 };
 

@@ -1,5 +1,6 @@
 /** Threads that compress pages for one snapshot. They live as long as it does. */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
+import { startWorker } from "../sqlite/start-worker.ts";
 import type { FrameReply, FrameRequest } from "./frame-worker.ts";
 
 /** Batches under way per thread: one being compressed, one waiting, so that no thread waits for the main one. */
@@ -53,7 +54,7 @@ class FrameThread {
   #failure: Error | undefined;
 
   constructor(pageSize: number) {
-    const worker = new Worker(workerURL(), { name: "pages", workerData: { pageSize } });
+    const worker = startWorker("frame-worker", { name: "pages", workerData: { pageSize } });
     worker.on("message", (reply: FrameReply) => this.#waiting.shift()?.resolve(reply));
     worker.on("error", (cause) => this.#fail(new Error("Cannot compress pages", { cause })));
     worker.on("exit", () => this.#fail(new Error("Cannot compress pages: the thread ended")));
@@ -76,10 +77,4 @@ class FrameThread {
     this.#failure ??= error;
     for (const waiter of this.#waiting.splice(0)) waiter.reject(this.#failure);
   }
-}
-
-/** The entry beside this file, as source or compiled. */
-function workerURL(): URL {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return new URL(`./frame-worker.${extension}`, import.meta.url);
 }

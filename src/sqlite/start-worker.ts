@@ -8,6 +8,7 @@ declare const BUNDLED_VERSION: string | undefined;
 /** Where each entry lies below the source folder. */
 const ENTRIES = {
   "checkpoint-worker": "sqlite/checkpoint-worker",
+  "frame-worker": "engine/frame-worker",
   "integrity-worker": "engine/integrity-worker",
 } as const;
 
