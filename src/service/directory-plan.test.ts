@@ -25,8 +25,12 @@ const CASES: readonly Case[] = [
 
 for (const { name, found = [], own = [], replicated = [], unreadable = [], ...due } of CASES) {
   test(`planDirectory(): a database that is ${name}`, () => {
-    const isReplicated = (path: string): boolean => replicated.includes(path);
-    const plan = planDirectory({ found, unreadable, own: new Set(own), isReplicated });
+    const plan = planDirectory({
+      found,
+      unreadable,
+      own: new Set(own),
+      isReplicated: (path) => replicated.includes(path),
+    });
     assert.deepEqual(plan, { add: due.add ?? [], remove: due.remove ?? [] });
   });
 }
