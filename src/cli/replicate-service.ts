@@ -30,6 +30,7 @@ import { loadMetrics, startObservability } from "./observability.ts";
 import { openReplicas } from "./open-replicas.ts";
 import { Reloader } from "./reload.ts";
 import { restoreIfMissing } from "./restore-missing.ts";
+import { ServiceManager } from "./service-manager.ts";
 import { Shutdown } from "./shutdown.ts";
 import { readVersion } from "./version.ts";
 
@@ -37,6 +38,8 @@ import { readVersion } from "./version.ts";
 const PARALLEL_OPENS = 50;
 /** How long the start waits for a place to answer. */
 const OPEN_WAIT_MS = 10_000;
+/** What closing takes beside the final sync. */
+const CLOSE_MS = 10_000;
 
 /** Runs until a signal, the child's end or, with `-once`, the end of one pass; resolves to the exit code. */
 export async function replicate(request: ReplicateRequest, io: CommandIO): Promise<number> {
@@ -57,6 +60,7 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
       hint: `Add a database under "dbs"${config.file === undefined ? "" : ` in ${config.file}`}`,
     });
   }
+  const manager = new ServiceManager(io.env, logger);
   using _awake = stayAwake();
   using shutdown = new Shutdown(io, logger);
   await using clients = new AsyncDisposableStack();
@@ -118,7 +122,7 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
     stop: shutdown.stop,
   });
   if (!request.once) shutdown.onReload = () => reloader.request();
-  const service = new ReplicateService(request, store, databases, logger, io, shutdown);
+  const service = new ReplicateService(request, store, databases, logger, io, shutdown, manager);
   try {
     return await service.run();
   } finally {
@@ -133,6 +137,7 @@ class ReplicateService {
   readonly #logger: Logger;
   readonly #io: CommandIO;
   readonly #shutdown: Shutdown;
+  readonly #manager: ServiceManager;
 
   constructor(
     request: ReplicateRequest,
@@ -141,7 +146,9 @@ class ReplicateService {
     logger: Logger,
     io: CommandIO,
     shutdown: Shutdown,
+    manager: ServiceManager,
   ) {
+    this.#manager = manager;
     this.#request = request;
     this.#store = store;
     this.#databases = databases;
@@ -159,12 +166,14 @@ class ReplicateService {
       await this.#store.open(starting);
       this.#announce();
       announceSchedules(this.#request.config, this.#logger);
+      await this.#manager.ready(this.#store.paths.length);
       if (this.#request.exec === undefined) await untilAborted(this.#shutdown.stop);
       else child = await this.#runChild(this.#request.exec, starting);
     } catch (error) {
       // Being told to stop while starting is no failure: the final sync does what the start did not.
       if (!starting.aborted) failure = error;
     }
+    await this.#manager.stopping(this.#request.config.shutdownSyncTimeoutMs + CLOSE_MS);
     const report = await this.#store.close({ skipFinalSync: this.#shutdown.hurry });
     const synced = this.#reportClosed(report);
     if (failure !== undefined) throw failure;
