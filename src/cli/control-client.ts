@@ -1,6 +1,5 @@
 /** Asks a running daemon over its control socket. */
 import { existsSync } from "node:fs";
-import { request } from "node:http";
 import { join } from "node:path";
 import { configPath, loadConfig } from "../config/load.ts";
 import { expandPath } from "../config/expand-path.ts";
@@ -65,7 +64,11 @@ export async function askDaemon(asked: DaemonRequest): Promise<JSONObject> {
   });
 }
 
-function send(asked: DaemonRequest): Promise<{ readonly status: number; readonly text: string }> {
+async function send(
+  asked: DaemonRequest,
+): Promise<{ readonly status: number; readonly text: string }> {
+  // Most of what this command would load; without a socket there is nobody to ask.
+  const { request } = await import("node:http");
   const { method, path, body, socket, timeoutSeconds } = asked;
   const { promise, resolve, reject } = Promise.withResolvers<{
     readonly status: number;
@@ -92,7 +95,7 @@ function send(asked: DaemonRequest): Promise<{ readonly status: number; readonly
   );
   sent.on("error", fail);
   sent.end(body === undefined ? undefined : JSON.stringify(body));
-  return promise;
+  return await promise;
 }
 
 /** As Go's HTTP client words it. */

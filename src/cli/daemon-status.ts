@@ -1,4 +1,5 @@
 /** What a running daemon says of its databases, for commands that do well without one too. */
+import { existsSync } from "node:fs";
 import { askDaemon, socketPath, type JSONObject } from "./control-client.ts";
 import { UsageError } from "./errors.ts";
 import type { CommandIO } from "./io.ts";
@@ -21,6 +22,7 @@ export async function readDaemonStatus(
   io: CommandIO,
 ): Promise<ReadonlyMap<string, DaemonDatabase> | undefined> {
   const socket = await socketPath(socketFlag, io);
+  if (!existsSync(socket)) return undefined;
   let answer: JSONObject;
   try {
     answer = await askDaemon({
