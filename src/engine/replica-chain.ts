@@ -101,7 +101,7 @@ export class ReplicaChain {
     const { client, local } = this.#options;
     const remote = await listRemote(client, local, signal);
     const comparisons = await compareFiles(client, local, chooseWitnesses(local, remote), signal);
-    const overtakers = findOvertakers(comparisons);
+    const overtakers = findOvertakers(comparisons, () => findLocalImage(local));
     if (overtakers.length > 0) await client.delete(overtakers, { signal });
     let plan = planStart({ local, remote, comparisons, image: 0n });
     // Looking for an image reads local files, so only when it can help.

@@ -29,8 +29,8 @@ export async function listReplica(
 export class ReplicaInventory {
   #levels: LTXFileInfo[][] = emptyLevels();
   #known = false;
-  /** What came in while a listing was under way. */
-  #arrivals: LTXFileInfo[] | undefined;
+  /** What came in while a listing was under way, for each of them: several may be. */
+  readonly #arrivals = new Set<LTXFileInfo[]>();
 
   /** Whether the store was listed since the last `forget`. */
   get isKnown(): boolean {
@@ -59,7 +59,7 @@ export class ReplicaInventory {
 
   /** A file got into the store. */
   add(file: LTXFileInfo): void {
-    this.#arrivals?.push(file);
+    for (const arrivals of this.#arrivals) arrivals.push(file);
     insert(this.#levels[file.level], file);
   }
 
@@ -76,16 +76,17 @@ export class ReplicaInventory {
 
   /** Lists the store. Returns the whole listing, of which only what matters later is kept. */
   async load(client: ReplicaClient, signal: AbortSignal): Promise<ReplicaListing> {
-    this.#arrivals = [];
+    const arrivals: LTXFileInfo[] = [];
+    this.#arrivals.add(arrivals);
     try {
       const listing = await listReplica(client, signal);
       this.#levels = listing.map((files) => files.slice());
-      for (const file of this.#arrivals) insert(this.#levels[file.level], file);
+      for (const file of arrivals) insert(this.#levels[file.level], file);
       this.#known = true;
       const whole = this.#levels.map((files) => files.slice());
       return whole;
     } finally {
-      this.#arrivals = undefined;
+      this.#arrivals.delete(arrivals);
     }
   }
 

@@ -257,10 +257,26 @@ test("chooseWitnesses() adds a higher level only where it reaches further", () =
   );
 });
 
-function overtakers(files: readonly [level: number, txid: number, equal: boolean][]): bigint[] {
+function overtakers(
+  files: readonly [level: number, txid: number, equal: boolean][],
+  image = 0n,
+): bigint[] {
   const comparisons = files.map(([level, txid, equal]) => ({ file: info(level, txid), equal }));
-  return findOvertakers(comparisons).map((file) => file.maxTXID);
+  return findOvertakers(comparisons, () => image).map((file) => file.maxTXID);
 }
+
+test("findOvertakers() leaves a chain of our own that begins with an image behind the other's file", () => {
+  const files: [number, number, boolean][] = [
+    [0, 5, false],
+    [0, 6, true],
+    [0, 7, true],
+    [0, 8, true],
+  ];
+  assert.deepEqual(overtakers(files, 7n), [6n]);
+  assert.deepEqual(overtakers(files, 6n), []);
+  assert.deepEqual(overtakers(files, 5n), [6n, 7n, 8n], "an image of the other's number is none");
+  assert.deepEqual(overtakers(files, 0n), [6n, 7n, 8n]);
+});
 
 test("findOvertakers() names our files behind somebody else's, and only those", () => {
   assert.deepEqual(

@@ -82,15 +82,22 @@ export function chooseWitnesses(local: LocalRun, remote: RemoteFiles): LTXFileIn
 
 /**
  * Level-0 files of ours that stand behind somebody else's: they were in flight together with one whose number was taken. No restore may put them
- * together, so they are taken back.
+ * together, so they are taken back. From a local full image behind that number on they are a chain of their own, and stay; `newestImage` finds the
+ * newest one, 0n = none, and is asked only when it matters.
  */
-export function findOvertakers(comparisons: readonly Comparison[]): LTXFileInfo[] {
+export function findOvertakers(
+  comparisons: readonly Comparison[],
+  newestImage: () => TXID,
+): LTXFileInfo[] {
   const level0 = comparisons.filter(({ file }) => file.level === 0);
   const foreign = level0.find(({ equal }) => !equal);
   if (foreign === undefined) return [];
-  return level0
+  const behind = level0
     .filter(({ file, equal }) => equal && file.maxTXID > foreign.file.maxTXID)
     .map(({ file }) => file);
+  if (behind.length === 0) return [];
+  const image = newestImage();
+  return image > foreign.file.maxTXID ? behind.filter(({ maxTXID }) => maxTXID < image) : behind;
 }
 
 /** Greatest TXID in the store. */

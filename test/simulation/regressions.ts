@@ -18,5 +18,7 @@ export const regressions: readonly Regression[] = [
   { seed: 309, shows: "a file published by somebody who died before telling" },
   { seed: 510, shows: "a volume set back beside a store that lists late" },
   { seed: 1055, shows: "a paused machine beside its busy copy" },
+  { seed: 1060, shows: "a listing that was overtaken by another one" },
   { seed: 1103, shows: "the same, with a store that fails" },
+  { seed: 2017, shows: "a chain of its own behind another writer's file" },
 ];
