@@ -28,26 +28,36 @@ export interface DaemonRequest {
   readonly timeoutSeconds: number;
   /** What failed, when the daemon says no: "sync" gives "sync failed: …". */
   readonly what: string;
+  /** How to go on, by the code of the daemon's refusal; "unreachable": there is no daemon. */
+  readonly hints?: Readonly<Record<string, string>>;
 }
 
-/** The socket: `-socket`, `$LITESTREAM_SOCKET`, `socket.path` of a configuration that can be read, or the default. */
-export async function socketPath(flag: string | undefined, io: CommandIO): Promise<string> {
+/**
+ * The socket: `-socket`, `$LITESTREAM_SOCKET`, `socket.path` of a configuration that can be read, or the default. A
+ * configuration named by `configFlag` has to be readable.
+ */
+export async function socketPath(
+  flag: string | undefined,
+  io: CommandIO,
+  configFlag?: string,
+): Promise<string> {
   const named = [flag, io.env["LITESTREAM_SOCKET"]].find(
     (path) => path !== undefined && path !== "",
   );
   if (named !== undefined) return expandPath(named, io.cwd);
-  const path = await configuredPath(io);
+  const path = await configuredPath(io, configFlag);
   const own = io.env["XDG_RUNTIME_DIR"];
   if (path !== SOCKET_SETTINGS.path.default || own === undefined || existsSync(path)) return path;
   const fallback = join(own, "litestream.sock");
   return existsSync(fallback) ? fallback : path;
 }
 
-async function configuredPath(io: CommandIO): Promise<string> {
+async function configuredPath(io: CommandIO, configFlag: string | undefined): Promise<string> {
   try {
     const options = { env: io.env, cwd: io.cwd };
-    return (await loadConfig(configPath(undefined, options), options)).socket.path;
-  } catch {
+    return (await loadConfig(configPath(configFlag, options), options)).socket.path;
+  } catch (error) {
+    if (configFlag !== undefined) throw error;
     // A configuration that is missing or broken is the daemon's affair: there is the default.
     return SOCKET_SETTINGS.path.default;
   }
@@ -58,7 +68,8 @@ export async function askDaemon(asked: DaemonRequest): Promise<JSONObject> {
   const { status, text } = await send(asked);
   const body = parseBody(text);
   if (status === 200 && body !== undefined) return body;
-  const { error = `status ${status}`, hint } = body ?? {};
+  const { error = `status ${status}`, code } = body ?? {};
+  const hint = body?.["hint"] ?? asked.hints?.[String(code)];
   throw new UsageError(`${asked.what} failed: ${String(error)}`, {
     hint: typeof hint === "string" ? hint : undefined,
   });
@@ -120,7 +131,8 @@ function connectError(asked: DaemonRequest, signal: AbortSignal, error: unknown)
       cause: undefined,
       hint:
         code === "ENOENT" || code === "ECONNREFUSED"
-          ? 'Run "litestream replicate" with "socket: {enabled: true}", or name its socket with -socket'
+          ? (asked.hints?.["unreachable"] ??
+            'Run "litestream replicate" with "socket: {enabled: true}", or name its socket with -socket')
           : undefined,
     },
   );

@@ -68,6 +68,11 @@ const COMMANDS: readonly Command[] = [
     load: async () => (await import("./commands/restore.ts")).runRestore,
   },
   {
+    name: "snapshot",
+    summary: "take a snapshot of a database now",
+    load: async () => (await import("./commands/snapshot.ts")).runSnapshot,
+  },
+  {
     name: "snapshots",
     summary: "list snapshots of a v0.3 backup",
     load: async () => (await import("./commands/snapshots.ts")).runSnapshots,
@@ -96,6 +101,11 @@ const COMMANDS: readonly Command[] = [
     name: "unregister",
     summary: "unregister a database from replication",
     load: async () => (await import("./commands/unregister.ts")).runUnregister,
+  },
+  {
+    name: "verify",
+    summary: "read a replica whole and check every file of it",
+    load: async () => (await import("./commands/verify.ts")).runVerify,
   },
   {
     name: "version",
