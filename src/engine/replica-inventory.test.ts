@@ -20,8 +20,9 @@ test("ReplicaInventory keeps what came in while several listings were under way"
       readFile: assert.fail,
     });
     const slow: ReplicaClient = Object.assign(Object.create(client) as ReplicaClient, {
-      async *list(): AsyncGenerator<LTXFileInfo> {
+      async *list(...options: Parameters<ReplicaClient["list"]>): AsyncIterable<LTXFileInfo> {
         await gate;
+        yield* client.list(...options);
       },
     });
     return inventory.load(slow, signal);
