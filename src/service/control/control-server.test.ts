@@ -300,6 +300,25 @@ test("the socket belongs to its owner alone; stale sockets go, other files and l
   assert.equal((await scene.ask("GET", "/info")).status, 200);
 });
 
+test("POST /snapshot writes the present state to the replica", async () => {
+  await using scene = new Scene();
+  await scene.listen();
+  using database = scene.create("a.db");
+  const path = scene.scratch.path("a.db");
+  const folder = scene.scratch.path("ra");
+  await scene.ask("POST", "/register", { path, replica_url: `file://${folder}` });
+  database.exec("INSERT INTO t VALUES (1)");
+  const { status, text } = await scene.ask("POST", "/snapshot", { path });
+  assert.equal(status, 200, text);
+  const answer = JSON.parse(text) as { status: string; path: string; txid: number };
+  assert.deepEqual([answer.status, answer.path], ["snapshot_written", path]);
+  const txid = answer.txid.toString(16).padStart(16, "0");
+  assert.ok(existsSync(`${folder}/ltx/9/0000000000000001-${txid}.ltx`));
+  const unknown = await scene.ask("POST", "/snapshot", { path: `${path}2` });
+  assert.match(`${unknown.status} ${unknown.text}`, /^404 .*"code":"unknown_database"/);
+  assert.equal((await scene.ask("GET", "/snapshot")).status, 405);
+});
+
 test("GET /events streams events as lines, and lets go of a client that does not read", async () => {
   await using scene = new Scene();
   await scene.listen();
