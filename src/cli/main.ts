@@ -34,7 +34,7 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "list",
-    summary: "list databases managed by the daemon",
+    summary: "list all managed databases",
     load: async () => (await import("./commands/list.ts")).runList,
   },
   {

@@ -251,7 +251,7 @@ const topLevel: Readonly<Record<string, string>> = {
   "a bad anchor": "addr: *nope",
   "a bad key order": "a: b: c",
   "two documents": "dbs: [{path: /d/a, replica: {path: /r/a}}]\n---\nexec: y",
-  "an anchor": 'exec: &a x\nheartbeat-url: "http://x"\nmcp-addr: *a',
+  "an anchor": 'exec: &a ":9090"\nheartbeat-url: "http://x"\nmcp-addr: *a',
   "negative validation interval": "validation: {interval: -1s}",
 };
 
