@@ -58,6 +58,7 @@ test("databases come, are renamed, vanish and return while the folder is watched
   writeFileSync(at("later.db"), "");
   write(at("later.db"), "filled");
   await said(program, `added database to replication" path=${at("later.db")}`);
+  await said(program, 'msg="full image" system=store db=later.db');
 
   for (const suffix of ["-wal", "-shm"]) rmSync(at(`later.db${suffix}`), { force: true });
   renameSync(at("later.db"), at("renamed.db"));
