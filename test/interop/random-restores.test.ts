@@ -133,6 +133,11 @@ async function restoreEach(
     const [byUs, byPeer] = outcomes;
     assert.ok(byUs !== undefined && byPeer !== undefined);
     const what = flags.join(" ");
+    // Differences on purpose: files of the real one's replica may be missing at some moment, and it restores what lies before without a
+    // word; a moment after the newest file is the newest state for ours and none for the real one.
+    const isOnPurpose =
+      /non-contiguous LTX files/.test(byUs.said) || /timestamp does not exist/.test(byPeer.said);
+    if (flags[0] === "-timestamp" && isOnPurpose) continue;
     assert.equal(
       byUs.image === undefined,
       byPeer.image === undefined,
