@@ -253,18 +253,7 @@ export class Database {
   #openIfPresent(): "open" | "waiting" {
     if (this.#opened !== null) return "open";
     const { clock, emit, openConnection } = this.#deps;
-    const stat = statSync(this.path, { throwIfNoEntry: false });
-    if (stat === undefined) {
-      if (!this.#announcedWaiting) {
-        this.#announcedWaiting = true;
-        emit({
-          type: "database-waiting",
-          database: this.path,
-          reason: "there is no database file",
-        });
-      }
-      return "waiting";
-    }
+    if (isMissing(this.path)) return this.#wait();
     let opened: OpenedDatabase;
     try {
       opened = openDatabase({
@@ -281,6 +270,8 @@ export class Database {
         onPageHashesLost: (error) => emit({ type: "page-hashes-lost", database: this.path, error }),
       });
     } catch (error) {
+      // Renamed or removed in this very moment.
+      if (isMissing(this.path)) return this.#wait();
       throw explainOpenError(error, this.path);
     }
     if (this.#imageReason !== null) opened.sync.requireImage(this.#imageReason);
@@ -303,6 +294,15 @@ export class Database {
       txid: opened.sync.txid,
     });
     return "open";
+  }
+
+  #wait(): "waiting" {
+    if (!this.#announcedWaiting) {
+      this.#announcedWaiting = true;
+      const reason = "there is no database file";
+      this.#deps.emit({ type: "database-waiting", database: this.path, reason });
+    }
+    return "waiting";
   }
 
   async #countedTick(signal?: AbortSignal): Promise<TickReport> {
@@ -369,6 +369,7 @@ export class Database {
     const { sync, pageSize, writer } = this.#requireOpen();
     const limit = this.#options.maxSyncWALBytes > 0 ? this.#options.maxSyncWALBytes : Infinity;
     let files = 0;
+    let isBumped = false;
     for (;;) {
       const outcome = await sync.run(limit, signal);
       if (outcome.kind === "idle") return { files, uncommittedFrames: outcome.uncommittedFrames };
@@ -381,6 +382,9 @@ export class Database {
         continue;
       }
       if (outcome.kind === "no-wal") {
+        // A commit makes it; a WAL without a name would swallow one after the other.
+        if (isBumped) throw new Error(`Cannot copy "${this.path}": its WAL was removed`);
+        isBumped = true;
         try {
           bumpSequence(writer);
         } catch (error) {
@@ -625,4 +629,8 @@ export class Database {
 function isWALEnd(path: string, resume: ResumePoint | null): boolean {
   using wal = WALFile.open(`${path}-wal`);
   return wal !== null && resume !== null && wal.endsAt(resume);
+}
+
+function isMissing(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) === undefined;
 }

@@ -40,8 +40,8 @@ export interface OpenedDatabase {
   /** The WAL file shrinks to this when a commit of ours restarts it. */
   readonly walLimitBytes: number;
   /** The `-wal` and `-shm` files SQLite works with. */
-  readonly wal: FileIdentity | null;
-  readonly shm: FileIdentity | null;
+  readonly wal: FileIdentity;
+  readonly shm: FileIdentity;
 }
 
 export interface OpenDatabaseOptions {
@@ -93,6 +93,11 @@ export function openDatabase(options: OpenDatabaseOptions): OpenedDatabase {
   };
   const sync = new Sync(target, { txid: floor, resume });
   if (resume === null && floor > 0n) sync.requireImage("there are no local files to continue from");
+  const wal = identify(`${path}-wal`);
+  const shm = identify(`${path}-shm`);
+  // A reader in WAL mode has both, so what has no name now was removed while it was opened, and nobody could tell later.
+  if (wal === null || shm === null)
+    throw new Error(`Cannot open database "${path}": its -wal or -shm file was removed meanwhile`);
   stack.move();
   return {
     path,
@@ -105,8 +110,8 @@ export function openDatabase(options: OpenDatabaseOptions): OpenedDatabase {
     sync,
     hashes,
     walLimitBytes,
-    wal: identify(`${path}-wal`),
-    shm: identify(`${path}-shm`),
+    wal,
+    shm,
   };
 }
 
@@ -134,8 +139,7 @@ export function findReplacement(opened: OpenedDatabase): string | null {
   return null;
 }
 
-function isAnother(before: FileIdentity | null, now: FileIdentity | null): boolean {
-  if (before === null) return false;
+function isAnother(before: FileIdentity, now: FileIdentity | null): boolean {
   return now === null || !sameFile(before, now);
 }
 

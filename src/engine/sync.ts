@@ -172,7 +172,7 @@ export class Sync {
       if (outcome !== "disturbed") return outcome;
       if (attempt === MAX_ATTEMPTS) {
         throw new Error(
-          `Cannot copy the WAL of "${this.#target.database.path}": it was restarted ${MAX_ATTEMPTS} times while it was read`,
+          `Cannot copy the WAL of "${this.#target.database.path}": it was restarted, or the database replaced, ${MAX_ATTEMPTS} times while it was read`,
         );
       }
     }
@@ -415,7 +415,11 @@ export class Sync {
       walOffset: job.walOffset,
       stretch,
       selection,
-      intact: () => (wal === null || sameHeader(wal.header(), header)) && (job.intact?.() ?? true),
+      intact: () =>
+        (wal === null || sameHeader(wal.header(), header)) &&
+        // The WAL is found by its name, so pages of a file that has lost its own do not go with it.
+        this.#target.database.isCurrent() &&
+        (job.intact?.() ?? true),
       signal: job.signal,
     });
     if (written === "disturbed") return "disturbed";

@@ -17,7 +17,7 @@ export interface SQLiteConnection extends Disposable {
 }
 
 export interface OpenConnectionOptions {
-  /** Absolute path of the database file. */
+  /** Absolute path of the database file, which must exist. */
   readonly path: string;
   /** A connection that cannot write; it still takes part in WAL locking. */
   readonly readOnly?: boolean;

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { Scratch } from "../../test/harness/scratch.ts";
 import { SQLiteError } from "./driver.ts";
 import { assertSafeSQLite, isSafeSQLiteVersion, openConnection } from "./node-sqlite.ts";
 
@@ -28,4 +31,33 @@ test("openConnection() tells failures apart by result code", () => {
     (error) =>
       error instanceof SQLiteError && error.kind === "other" && /nonsense/.test(error.message),
   );
+});
+
+test("openConnection() makes no file, and takes any path as it is", () => {
+  using scratch = new Scratch("open");
+  const missing = scratch.path("missing.db");
+  assert.throws(
+    () => openConnection({ path: missing }),
+    (error) => error instanceof SQLiteError && error.kind === "cannot-open",
+  );
+  assert.ok(!existsSync(missing));
+  for (const name of [
+    "a b.db",
+    "50%.db",
+    "%41.db",
+    "what?mode=memory.db",
+    "#1.db",
+    "'\"&;=.db",
+    "ü\n.db",
+  ]) {
+    const path = scratch.path(name);
+    {
+      using database = new DatabaseSync(path);
+      database.exec("CREATE TABLE t (x); INSERT INTO t VALUES (7)");
+    }
+    for (const readOnly of [false, true]) {
+      using connection = openConnection({ path, readOnly });
+      assert.equal(connection.get("SELECT x FROM t")?.["x"], 7, name);
+    }
+  }
 });

@@ -25,7 +25,10 @@ export function isSafeSQLiteVersion(version: string): boolean {
   return true;
 }
 
-/** Opens a connection. The path is taken literally: no URI, no percent-decoding. */
+/**
+ * Opens a connection to a file that is there; none is ever made, also when it is renamed away at this very moment. The path is taken
+ * literally, whatever characters it has. `:memory:` is a database in memory.
+ */
 export function openConnection(options: OpenConnectionOptions): SQLiteConnection {
   return new NodeSQLiteConnection(options);
 }
@@ -38,7 +41,7 @@ class NodeSQLiteConnection implements SQLiteConnection {
     this.#database = wrap(
       `Cannot open database "${options.path}"`,
       () =>
-        new DatabaseSync(options.path, {
+        new DatabaseSync(existingFile(options), {
           readOnly: options.readOnly ?? false,
           timeout: options.busyTimeoutMs ?? 0,
         }),
@@ -71,6 +74,13 @@ class NodeSQLiteConnection implements SQLiteConnection {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** The path as a URI, the only way to open a database without making one (sqlite.org/uri.html). */
+function existingFile({ path, readOnly }: OpenConnectionOptions): string {
+  if (path === ":memory:") return path;
+  const literal = path.replaceAll(/[%?#]/g, encodeURIComponent);
+  return `file:${literal}?mode=${readOnly === true ? "ro" : "rw"}`;
 }
 
 /** Runs `action`; a failure of SQLite becomes a SQLiteError that says what was tried. */

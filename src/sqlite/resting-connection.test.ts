@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
-import { mkdtempDisposable } from "node:fs/promises";
+import { mkdtempDisposable, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -12,6 +12,7 @@ import { ReadLock } from "./read-lock.ts";
 test("a writer that rests leaves the WAL and the read lock alone, and is back as it was", async () => {
   await using folder = await mkdtempDisposable(join(tmpdir(), "litestream-rest-"));
   const path = join(folder.path, "app.db");
+  await writeFile(path, "");
   const { connection: writer, walLimitBytes } = openWriter(openConnection, path, () => 50_000);
   bumpSequence(writer);
   const readLock = new ReadLock(openConnection, path);
