@@ -59,7 +59,7 @@ export function planRestore(files: readonly LTXFileInfo[], target: RestoreTarget
   if (files.length === 0) return refuseNothing(search);
   if (target.kind === "txid" && reached < target.txid) return refuseTXID(search, target.txid);
   if (last === undefined && files.some((file) => file.minTXID === 1n)) return refuseNothing(search);
-  if (beyond.length > 0 && !isBeyondBecauseOfTime(files, target, beyond)) return refuseGap(search);
+  if (beyond.length > 0 && !isBeyondBecauseOfTime(search)) return refuseGap(search);
   if (last === undefined) return refuseNothing(search);
   return { kind: "restore", files: chain, reached: pointOf(last) };
 }
@@ -141,15 +141,18 @@ interface Search {
  * Clocks step back: then a file before the time bound may come after one that is not. That is no gap, for the chain
  * to it exists; the state wanted is still the last one before the first file outside the bound.
  */
-function isBeyondBecauseOfTime(
-  files: readonly LTXFileInfo[],
-  target: RestoreTarget,
-  beyond: readonly LTXFileInfo[],
-): boolean {
+function isBeyondBecauseOfTime({ files, target, beyond }: Search): boolean {
   if (target.kind !== "timestamp") return false;
   const txid = maxOf(beyond.map((file) => file.maxTXID));
   const chain = buildChain(files.filter((file) => file.maxTXID <= txid));
   return chain.at(-1)?.maxTXID === txid;
+}
+
+/** Whether what seems missing is kept, only together with later states: level 0 is retired in part. A later snapshot proves nothing of what was before. */
+function isKeptWithLater({ files, last, beyond }: Search): boolean {
+  const txid = maxOf(beyond.map((file) => file.maxTXID));
+  const history = files.filter((file) => file.level !== SNAPSHOT_LEVEL);
+  return (connectFiles(history, last?.maxTXID ?? 0n).at(-1)?.maxTXID ?? 0n) >= txid;
 }
 
 function refuseNothing({ files, target }: Search): RestoreRefusal {
@@ -192,7 +195,8 @@ function whyNotAvailable(files: readonly LTXFileInfo[], txid: TXID): string {
   return `only a file with later ones holds it, ${name} of level ${covering.level}`;
 }
 
-function refuseGap({ target, last, beyond }: Search): RestoreRefusal {
+function refuseGap(search: Search): RestoreRefusal {
+  const { target, last, beyond } = search;
   const have = formatTXID(last?.maxTXID ?? 0n);
   const next = formatTXID(minOf(beyond.map((file) => file.minTXID)));
   const advice =
@@ -203,7 +207,9 @@ function refuseGap({ target, last, beyond }: Search): RestoreRefusal {
     "gap",
     `Cannot restore ${describeTarget(target)}: non-contiguous LTX files: have up to ${have} but next file starts at ${next}`,
     {
-      hint: `Bring the missing files back, or ${advice}`,
+      hint: isKeptWithLater(search)
+        ? `Nothing is lost, but what lies between is kept only together with later states: ${advice}`
+        : `Bring the missing files back, or ${advice}`,
       lastReachable: last && pointOf(last),
       behindGap: lastRun(beyond),
     },

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { testReplicaClient } from "../../test/conformance/replica-client.ts";
+import { formatLTXName } from "../formats/ltx/layout.ts";
 import { FileReplicaClient } from "./file.ts";
 import { fileError, tempPathOf } from "./file-system.ts";
 import { StorageError } from "./replica-client.ts";
@@ -32,6 +33,22 @@ test("write() lays files out as Litestream does, private by default", async () =
   assert.equal(stats.mtimeMs, createdAt.getTime());
   assert.equal(stats.mode & 0o777, 0o600);
   assert.equal((await stat(join(path, "ltx"))).mode & 0o777, 0o700);
+});
+
+test("write() gives files their time to the millisecond, none a little earlier", async () => {
+  const path = join(folder, "times");
+  await using client = new FileReplicaClient({ type: "file", path });
+  for (let ms = 0; ms < 40; ms++) {
+    const at = new Date(Date.UTC(2026, 10, 24, 19, 44, 36, ms * 25 + 8));
+    const txid = BigInt(ms + 1);
+    const { maxTXID } = await client.write({ level: 0, minTXID: txid, maxTXID: txid }, body, {
+      createdAt: at,
+    });
+    const file = join(path, "ltx/0", formatLTXName(maxTXID, maxTXID));
+    const { mtimeNs } = await stat(file, { bigint: true });
+    const late = Number(mtimeNs - BigInt(at.getTime()) * 1_000_000n);
+    assert.ok(late >= 0 && late < 1_000, `${at.toISOString()} is ${late} ns off`);
+  }
 });
 
 test("write() gives files and folders the modes it is told, whatever the umask", async () => {

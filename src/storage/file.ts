@@ -235,7 +235,8 @@ export class FileReplicaClient implements ReplicaClient {
         `Cannot copy "${body.path}": ${body.sizeBytes} bytes announced, ${size} copied`,
       );
     }
-    await handle.utimes(createdAt, createdAt);
+    const seconds = fileTime(createdAt);
+    await handle.utimes(seconds, seconds);
     await handle.sync();
     return size;
   }
@@ -347,4 +348,17 @@ async function deleteFiles(
 
 function nameTaken(path: string, cause?: unknown): StorageError {
   return new StorageError("exists", `Cannot create "${path}": it exists already`, { cause });
+}
+
+/** Distance of the numbers that stand for the seconds of our days. */
+const SECONDS_STEP = 2 ** -22;
+
+/**
+ * A time for `utimes`, in seconds: the least that does not lie before the millisecond. The nearest number often does, and a restore to just
+ * that millisecond would take the file.
+ */
+function fileTime(time: Date): number {
+  const seconds = time.getTime() / 1_000;
+  const nanoseconds = Math.trunc((seconds - Math.floor(seconds)) * 1e9);
+  return nanoseconds < time.getUTCMilliseconds() * 1e6 ? seconds + SECONDS_STEP : seconds;
 }
