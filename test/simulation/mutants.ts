@@ -7,11 +7,18 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
-interface Mutant {
-  readonly name: string;
-  readonly file: string;
+interface Edit {
   readonly from: string;
   readonly to: string;
+}
+
+interface Mutant extends Edit {
+  readonly name: string;
+  readonly file: string;
+  /** What else in the file would heal it. */
+  readonly also?: readonly Edit[];
+  /** Where the hunt begins: rare ones would take long from 1 on. */
+  readonly firstSeed?: number;
 }
 
 const mutants: readonly Mutant[] = [
@@ -38,12 +45,23 @@ const mutants: readonly Mutant[] = [
     file: "engine/replica.ts",
     from: "await this.#checkSoleWriter(ifAbsent, signal);",
     to: "if (!ifAbsent) await this.#checkSoleWriter(ifAbsent, signal);",
+    firstSeed: 540,
   },
   {
     name: "LS#1337: commits between the last copy and the checkpoint are lost",
     file: "engine/checkpoint.ts",
     from: "result = await whileCopying(target, passive(target, BUSY_INSIDE_MS, nextTurn));",
     to: "result = await passive(target, BUSY_INSIDE_MS, nextTurn);",
+    also: [
+      {
+        from: "if (result.walFrames > target.copiedFrames()) target.onMissingFrames();\n    else ",
+        to: "",
+      },
+      {
+        from: 'if (walFrames > target.copiedFrames()) return { kind: "chain-broken", walFrames };',
+        to: "",
+      },
+    ],
   },
   {
     name: "LS#1325: retention deletes the only snapshot",
@@ -89,9 +107,9 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: "LS#881: an increment that shrinks the database keeps its old size",
-    file: "engine/sync.ts",
-    from: "      commit: stretch.commit,\n      minTXID: txid,",
-    to: "      commit: Math.max(stretch.commit, this.#resume?.commit ?? 0),\n      minTXID: txid,",
+    file: "engine/level-zero.ts",
+    from: "    commit: stretch.commit,\n    minTXID: txid,",
+    to: "    commit: Math.max(stretch.commit, local.newestHeader()?.commit ?? 0),\n    minTXID: txid,",
   },
   {
     name: "X8: a compaction does not see that its sources have a hole",
@@ -130,7 +148,14 @@ export async function hunt(only: string | undefined): Promise<number> {
 }
 
 /** What the simulation said about it; null when it noticed nothing. */
-async function findMutant({ name, file, from, to }: Mutant): Promise<string | null> {
+async function findMutant({
+  name,
+  file,
+  from,
+  to,
+  also = [],
+  firstSeed = 1,
+}: Mutant): Promise<string | null> {
   const root = resolve(import.meta.dirname, "../..");
   const copy = mkdtempSync(join(tmpdir(), "litestream-mutant-"));
   try {
@@ -138,21 +163,24 @@ async function findMutant({ name, file, from, to }: Mutant): Promise<string | nu
       cpSync(join(root, folder), join(copy, folder), { recursive: true });
     symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
     const path = join(copy, "src", file);
-    const text = readFileSync(path, "utf8");
-    const parts = text.split(from);
-    if (parts.length !== 2)
-      throw new Error(
-        `Cannot plant "${name}": its text stands ${parts.length - 1} times in src/${file}`,
-      );
-    writeFileSync(path, parts.join(to));
-    return await simulate(join(copy, "test/simulation/main.ts"));
+    let text = readFileSync(path, "utf8");
+    for (const edit of [{ from, to }, ...also]) {
+      const parts = text.split(edit.from);
+      if (parts.length !== 2)
+        throw new Error(
+          `Cannot plant "${name}": its text stands ${parts.length - 1} times in src/${file}`,
+        );
+      text = parts.join(edit.to);
+    }
+    writeFileSync(path, text);
+    return await simulate(join(copy, "test/simulation/main.ts"), firstSeed);
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
 }
 
-function simulate(main: string): Promise<string | null> {
-  const args = [main, "--seeds", String(MAX_SEEDS), "--seed", "1"];
+function simulate(main: string, firstSeed: number): Promise<string | null> {
+  const args = [main, "--seeds", String(MAX_SEEDS), "--seed", String(firstSeed)];
   return new Promise((settle, reject) => {
     execFile(process.execPath, args, { maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
       if (error === null) {

@@ -7,6 +7,7 @@ import type { LevelSettings } from "../../src/engine/level-settings.ts";
 import { Random } from "../harness/random.ts";
 import { disk } from "./disk.ts";
 import type { DiskObserver } from "./disk.ts";
+import { FenceJudge } from "./fence-judge.ts";
 import { Judge } from "./judge.ts";
 import { Machine } from "./machine.ts";
 import type { EngineHabits } from "./machine.ts";
@@ -57,6 +58,7 @@ class World implements DiskObserver {
   readonly #folder: string;
   readonly #promises = new Promises();
   readonly #judge: Judge;
+  readonly #fence: FenceJudge;
   readonly #machines: Machine[] = [];
   readonly #engine: EngineHabits;
   readonly #application: ApplicationHabits;
@@ -96,6 +98,7 @@ class World implements DiskObserver {
       cachePages: random.pick([5, 100]),
     };
     this.#scheduler.between = () => this.#between();
+    this.#fence = new FenceJudge(this.#store);
     this.#judge = new Judge({
       store: this.#store,
       promises: this.#promises,
@@ -414,6 +417,15 @@ class World implements DiskObserver {
         });
         return;
       }
+      case "replica-opened":
+        this.#fence.onOpened(machine, this.#scheduler.elapsedMs);
+        return;
+      case "ltx-uploaded":
+        if (event.level === 0)
+          this.#hold(() =>
+            this.#fence.onUploaded(machine, event.maxTXID, this.#scheduler.elapsedMs),
+          );
+        return;
       case "replica-synced":
         this.#hold(() => this.#judge.onSynced(machine, event.txid));
         return;
