@@ -63,6 +63,8 @@ export interface DirectoryServiceOptions {
   readonly logger: Logger;
   /** The settings of a database, with clients it disposes of. */
   readonly createDatabase: (database: DatabaseConfig) => Promise<DatabaseOptions>;
+  /** Keeps the database's places from others while it is added. Throws when another database has one of them. */
+  readonly claim: (database: DatabaseConfig, made: DatabaseOptions) => Disposable;
   /** How long a vanished database is given for its final sync; 0 is without limit. */
   readonly removeTimeoutMs: number;
 }
@@ -92,6 +94,8 @@ class WatchedEntry {
   readonly #own: Set<string>;
   readonly #removals = new Set<Promise<void>>();
   #complaints = new Set<string>();
+  /** What was said last of each database that cannot be added. */
+  readonly #refusals = new Map<string, string>();
   #heard = new AbortController();
 
   constructor({ entry, found }: ScannedDirectory, options: DirectoryServiceOptions) {
@@ -144,13 +148,14 @@ class WatchedEntry {
     });
     for (const path of plan.remove) this.#remove(path, signal);
     const wanted = new Set(plan.add);
+    for (const path of this.#refusals.keys()) if (!wanted.has(path)) this.#refusals.delete(path);
     for (const database of found.databases) {
       if (wanted.has(database.path)) await this.#add(database, signal);
     }
   }
 
   async #add(database: DatabaseConfig, signal: AbortSignal): Promise<void> {
-    const { store, logger, createDatabase } = this.#options;
+    const { store, logger, createDatabase, claim } = this.#options;
     const { path } = database;
     const report = (error: unknown): void => {
       if (!signal.aborted) logger.error("cannot add database", { path, error: formatError(error) });
@@ -159,6 +164,7 @@ class WatchedEntry {
     let made: DatabaseOptions | undefined;
     try {
       made = await createDatabase(database);
+      using _claim = claim(database, made);
       const result = await store.add(made);
       if (!result.added) {
         await made.resources?.[Symbol.asyncDispose]();
@@ -168,7 +174,10 @@ class WatchedEntry {
       result.copied.catch(report);
     } catch (error) {
       await made?.resources?.[Symbol.asyncDispose]();
-      report(error);
+      // It is tried again with every look, and told of once.
+      const text = formatError(error);
+      if (this.#refusals.get(path) !== text) report(error);
+      this.#refusals.set(path, text);
     }
   }
 

@@ -1,6 +1,7 @@
 /** Applies a changed configuration file to a running service; databases that did not change are not interrupted. */
 import { changedForNextStart, changesEveryDatabase, diffDatabases } from "../config/config-diff.ts";
 import type { Config, DatabaseConfig } from "../config/config.ts";
+import { findConflicts } from "../config/destinations.ts";
 import { formatError, type Logger } from "../service/logger.ts";
 import type { DatabaseOptions } from "../service/store-options.ts";
 import type { Store } from "../service/store.ts";
@@ -21,6 +22,8 @@ export interface ReloaderOptions {
 export class Reloader implements AsyncDisposable {
   readonly #options: ReloaderOptions;
   readonly #databases = new Map<string, DatabaseConfig>();
+  /** Being added by what watches the folders. */
+  readonly #adding = new Map<string, DatabaseConfig>();
   #config: Config;
   #watch: AsyncDisposable;
   #work: Promise<void> = Promise.resolve();
@@ -74,7 +77,8 @@ export class Reloader implements AsyncDisposable {
     // From here on nothing fails as a whole: each database is told of by itself.
     await this.#watch[Symbol.asyncDispose]();
     const before = [...this.#databases.values()].filter(({ path }) => store.has(path));
-    const directories = scanned.map((directory) => keepHidden(directory, before));
+    const visible = scanned.map((directory) => keepHidden(directory, before));
+    const directories = this.#withoutConflicts(config.databases, visible);
     const found = directories.flatMap((directory) => directory.found.databases);
     const changesAll = changesEveryDatabase(this.#config, config);
     const diff = diffDatabases(before, [...config.databases, ...found], changesAll);
@@ -103,7 +107,56 @@ export class Reloader implements AsyncDisposable {
       this.#databases.set(database.path, database);
       return made;
     };
-    return watchDirectories(directories, { store, logger, createDatabase, removeTimeoutMs }, stop);
+    const claim = this.#claim.bind(this);
+    const options = { store, logger, createDatabase, claim, removeTimeoutMs };
+    return watchDirectories(directories, options, stop);
+  }
+
+  /** Leaves out what would share a place with a database before it; of folders that are watched their watcher tells. */
+  #withoutConflicts(
+    databases: readonly DatabaseConfig[],
+    directories: readonly ScannedDirectory[],
+  ): readonly ScannedDirectory[] {
+    const all = directories.flatMap(({ found }) => found.databases);
+    const conflicts = findConflicts([...databases, ...all]);
+    const messages = new Map(conflicts.map(({ path, message }) => [path, message]));
+    return directories.map(({ entry, found }) => {
+      const free = found.databases.filter(({ path }) => {
+        const error = messages.get(path);
+        if (error === undefined) return true;
+        if (!entry.watch) this.#options.logger.error("cannot add database", { path, error });
+        return false;
+      });
+      return { entry, found: { ...found, databases: free } };
+    });
+  }
+
+  #claim(database: DatabaseConfig, made: DatabaseOptions): Disposable {
+    const message = this.#conflictOf(database, made);
+    if (message !== undefined) throw new Error(message);
+    this.#adding.set(database.path, database);
+    return { [Symbol.dispose]: () => this.#adding.delete(database.path) };
+  }
+
+  #conflictOf(database: DatabaseConfig, made: DatabaseOptions): string | undefined {
+    const { store } = this.#options;
+    const { path } = database;
+    const known = [...this.#databases.values()].filter(
+      (other) => other.path !== path && (store.has(other.path) || this.#adding.has(other.path)),
+    );
+    const conflicts = findConflicts([...known, database]);
+    const conflict = conflicts.find((found) => found.path === path);
+    if (conflict !== undefined) return conflict.message;
+    // Of those that were registered over the control socket only the clients tell where they are.
+    const own = new Set(known.map((other) => other.path));
+    const places = new Set(made.replicas.map(({ client }) => client.description));
+    const other = store.paths.find(
+      (one) =>
+        one !== path &&
+        !own.has(one) &&
+        store.options(one).replicas.some(({ client }) => places.has(client.description)),
+    );
+    return other && `Databases "${other}" and "${path}" have the same destination`;
   }
 
   async #apply(path: string, action: () => Promise<void>): Promise<void> {

@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import type { Config, DatabaseConfig } from "../config/config.ts";
 import { formatProblem } from "../config/config-error.ts";
+import { findConflicts } from "../config/destinations.ts";
 import { EventHub } from "../service/event-hub.ts";
 import { logEvents } from "../service/event-log.ts";
 import { formatError, type Logger } from "../service/logger.ts";
@@ -32,6 +33,7 @@ import { Reloader } from "./reload.ts";
 import { restoreIfMissing } from "./restore-missing.ts";
 import { ServiceManager } from "./service-manager.ts";
 import { Shutdown } from "./shutdown.ts";
+import { findStoredDatabases } from "./stored-databases.ts";
 import { readVersion } from "./version.ts";
 
 /** Databases whose replicas are opened at the same time. */
@@ -64,7 +66,10 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
   using _awake = stayAwake();
   using shutdown = new Shutdown(io, logger);
   await using clients = new AsyncDisposableStack();
-  await restoreIfMissing(config.databases, request.restoreMissing, io, logger, shutdown.stop);
+  const { restoreMissing } = request;
+  await restoreIfMissing(config.databases, restoreMissing, io, logger, shutdown.stop);
+  const stored = await findStoredDatabases(config, restoreMissing, io, logger, shutdown.stop);
+  await restoreIfMissing(stored, true, io, logger, shutdown.stop);
   const taken = new Set(config.databases.map(({ path }) => path));
   const directories = await scanDirectories(config.directories, taken, logger);
   const metrics = await loadMetrics(config, () => store.observe());
@@ -75,6 +80,7 @@ export async function replicate(request: ReplicateRequest, io: CommandIO): Promi
     return { ...made, resources: owned.move() };
   };
   const found = directories.flatMap((directory) => directory.found.databases);
+  refuseConflicts([...config.databases, ...found]);
   for (const database of [...config.databases, ...found]) {
     const made = await createOwned(config, database);
     // Until the store has it; afterwards there is nothing left to dispose of.
@@ -306,6 +312,13 @@ function refuseOrWarn({ config }: ReplicateRequest, logger: Logger): void {
     });
   }
   logConfigWarnings(logger, config.notYet, config.file);
+}
+
+/** Two databases in one place would overwrite each other's files. */
+function refuseConflicts(databases: readonly DatabaseConfig[]): void {
+  const [conflict] = findConflicts(databases);
+  if (conflict === undefined) return;
+  throw new UsageError(`cannot replicate: ${conflict.message}`, { hint: conflict.hint });
 }
 
 async function createDatabase(

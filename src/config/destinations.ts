@@ -44,40 +44,60 @@ export function groupByPath(
   return [...groups.values()];
 }
 
-/** Refuses two replicas in one place, and two databases with one folder of local state. */
+/** A database that cannot be replicated beside those before it. */
+export interface PlaceConflict {
+  readonly path: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** Two replicas in one place, or two databases with one folder of local state: what is wrong with the later ones. */
+export function findConflicts(databases: readonly DatabaseConfig[]): readonly PlaceConflict[] {
+  const places = new Map<string, string>();
+  const metaPaths = new Map<string, string>();
+  const conflicts: PlaceConflict[] = [];
+  for (const { path, metaPath, replicas } of databases) {
+    const found: PlaceConflict[] = [];
+    const otherMeta = metaPaths.get(metaPath);
+    if (otherMeta !== undefined) {
+      const message = `Databases "${otherMeta}" and "${path}" have the same meta path "${metaPath}"`;
+      found.push({ path, message, hint: "Give each a meta-path of its own" });
+    }
+    const own = new Set<string>();
+    for (const { options } of replicas) {
+      const place = destination(options);
+      const other = own.has(place) ? path : places.get(place);
+      own.add(place);
+      if (other === undefined) continue;
+      const message =
+        other === path
+          ? `Two replicas have the same destination ${place}`
+          : `Databases "${other}" and "${path}" have the same destination ${place}`;
+      found.push({ path, message, hint: "Give each replica a path of its own" });
+    }
+    conflicts.push(...found);
+    // What is refused takes no place from those that come later.
+    if (found.length > 0) continue;
+    metaPaths.set(metaPath, path);
+    for (const place of own) places.set(place, path);
+  }
+  return conflicts;
+}
+
+/** Refuses the conflicts of the entries with `path`: what folders hold is known only when they are looked into. */
 export function checkDestinations(
   databases: readonly DatabaseConfig[],
   entries: readonly DatabaseEntry[],
   sink: ProblemSink,
 ): void {
-  const places = new Map<string, string>();
-  const metaPaths = new Map<string, string>();
-  for (const { path, metaPath, replicas } of databases) {
+  for (const { path, message, hint } of findConflicts(databases)) {
     const line = entries.find((entry) => entry.path === path)?.section.line;
-    const key = `dbs[${path}]`;
-    const otherMeta = metaPaths.get(metaPath);
-    if (otherMeta !== undefined) {
-      const message = `Databases "${otherMeta}" and "${path}" have the same meta path "${metaPath}"`;
-      sink.errors.push({ line, key, message, hint: "Give each a meta-path of its own" });
-    }
-    metaPaths.set(metaPath, path);
-    for (const { options } of replicas) {
-      const place = destination(options);
-      const other = places.get(place);
-      if (other !== undefined) {
-        const message =
-          other === path
-            ? `Two replicas have the same destination ${place}`
-            : `Databases "${other}" and "${path}" have the same destination ${place}`;
-        sink.errors.push({ line, key, message, hint: "Give each replica a path of its own" });
-      }
-      places.set(place, path);
-    }
+    sink.errors.push({ line, key: `dbs[${path}]`, message, hint });
   }
 }
 
 /** Where a replica's files lie, equal for two that would write the same names. */
-function destination(options: ReplicaOptions): string {
+export function destination(options: ReplicaOptions): string {
   switch (options.type) {
     case "file":
       return `file://${options.path}`;

@@ -79,7 +79,7 @@ export function databaseInDirectory(
 }
 
 /** A pattern with a slash is about the path below the folder, so subfolders are looked into. */
-function descends({ recursive, pattern }: DirectoryConfig): boolean {
+export function descends({ recursive, pattern }: DirectoryConfig): boolean {
   return recursive || pattern.includes("/") || pattern.includes("**");
 }
 
@@ -115,7 +115,8 @@ function localStateFolder(
   return join(metaPath === undefined ? dirname(path) : join(metaPath, dirname(below)), name);
 }
 
-function replicaBelow(replica: ReplicaConfig, below: string): ReplicaConfig {
+/** The replica of the database that lies `below` the folder whose replica this is. */
+export function replicaBelow(replica: ReplicaConfig, below: string): ReplicaConfig {
   const names = below.split(sep);
   const { options } = replica;
   if (options.type === "memory") {

@@ -68,6 +68,17 @@ export async function readFolder(folder: string): Promise<string[]> {
   }
 }
 
+/** Names of the folders in a folder; none when it does not exist. */
+export async function readFolders(folder: string): Promise<string[]> {
+  try {
+    const items = await fs.readdir(folder, { withFileTypes: true });
+    return items.filter((item) => item.isDirectory()).map(({ name }) => name);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw fileError("list", folder, error);
+  }
+}
+
 export async function statOrNull(path: string, action: string): Promise<Stats | null> {
   try {
     return await fs.stat(path);

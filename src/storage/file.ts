@@ -11,6 +11,7 @@ import {
   isLinkUnsupported,
   modifiedAt,
   readFolder,
+  readFolders,
   readPieces,
   removeFile,
   removeLeftovers,
@@ -23,6 +24,7 @@ import {
 import { StorageError, writtenInfo } from "./replica-client.ts";
 import type {
   CopyOptions,
+  FolderBelow,
   ListOptions,
   LTXFileInfo,
   LTXFileName,
@@ -181,6 +183,16 @@ export class FileReplicaClient implements ReplicaClient {
       files.map((file) => this.#pathOf(file)),
       options.signal,
     );
+  }
+
+  /** Links to folders are not followed. */
+  async lookBelow(
+    below: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<FolderBelow> {
+    options.signal?.throwIfAborted();
+    const folders = await readFolders(below === "" ? this.#root : this.#besidePath(below));
+    return { isReplica: folders.includes("ltx") || folders.includes("generations"), folders };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

@@ -112,8 +112,24 @@ export interface ReplicaClient extends AsyncDisposable {
   ): Promise<LTXFileInfo | undefined>;
   /** Deletes files; missing ones count as deleted. */
   delete(files: readonly LTXFileName[], options?: { readonly signal?: AbortSignal }): Promise<void>;
+  /**
+   * Looks into the folder `below` (`""`, `a/b`) this replica's path, where replicas of other databases may lie. A missing
+   * folder is empty. Absent or undefined: the place cannot tell.
+   */
+  lookBelow?(
+    below: string,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<FolderBelow | undefined>;
   /** What lies beside the level folders, where the place can give it: v0.3 backups, the identity marker. */
   readonly beside?: ObjectsBeside | undefined;
+}
+
+/** A folder at or below the path of a replica. */
+export interface FolderBelow {
+  /** Whether it has folders as a replica does. */
+  readonly isReplica: boolean;
+  /** Names of all folders directly in it. */
+  readonly folders: readonly string[];
 }
 
 /** An object below the replica path that is not an LTX file. */

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { ours, start, succeed } from "../harness/program.ts";
+import { ours, run, start, succeed } from "../harness/program.ts";
 import type { RunningProgram } from "../harness/program.ts";
 import { until } from "../harness/wait.ts";
 
@@ -116,4 +116,61 @@ test("500 databases are replicated, each to its own place", async (context) => {
     await succeed(ours(), ["restore", "-config", config, "-o", output, at(name)]);
     assert.deepEqual(texts(output), [`before ${name}`, `after ${name}`]);
   }
+});
+
+test("-restore-if-db-not-exists brings back the databases of a folder", async () => {
+  await using scratch = await mkdtempDisposable(join(tmpdir(), "directory-"));
+  const folder = scratch.path;
+  const config = await scene(folder, "*.db");
+  const at = (name: string): string => join(folder, "dbs", name);
+  const names = ["a.db", "new/sub/b.db", "c d.db"];
+  for (const name of names) write(at(name), `first ${name}`);
+  await succeed(ours(), ["replicate", "-once", "-config", config]);
+  rmSync(join(folder, "dbs"), { recursive: true });
+  write(at("a.db"), "another");
+  const flags = ["replicate", "-once", "-restore-if-db-not-exists", "-config", config];
+  const { stdout } = await succeed(ours(), flags);
+  assert.ok(stdout.includes(`msg="database exists, skipping restore" path=${at("a.db")}`), stdout);
+  for (const message of ["attempting restore before replication", "restore completed"])
+    assert.ok(stdout.includes(`msg="${message}" path=${at("new/sub/b.db")}`), stdout);
+  assert.deepEqual(
+    names.map((name) => texts(at(name))),
+    [["another"], ["first new/sub/b.db"], ["first c d.db"]],
+  );
+});
+
+test("two folders that write to one destination stop the start; a running daemon refuses the second", async () => {
+  await using scratch = await mkdtempDisposable(join(tmpdir(), "directory-"));
+  const folder = scratch.path;
+  const config = join(folder, "litestream.yml");
+  const at = (name: string): string => join(folder, name);
+  const entries = ["one", "two"].map((name) => {
+    mkdirSync(at(name));
+    return `{dir: ${at(name)}, pattern: "*.db", watch: true, replica: {path: ${at("replica")}}}`;
+  });
+  writeFileSync(config, `dbs: [${entries.join(", ")}]\n`);
+  write(at("one/x.db"), "first");
+  {
+    await using program = start(ours(), ["replicate", "-config", config]);
+    await said(program, "replicating to");
+    write(at("two/x.db"), "second");
+    const refusal = `level=ERROR msg="cannot add database" path=${at("two/x.db")} error=`;
+    await said(program, refusal);
+    const text = `Databases \\"${at("one/x.db")}\\" and \\"${at("two/x.db")}\\" have the same destination`;
+    assert.ok(program.output.includes(text), program.output);
+    write(at("two/y.db"), "free");
+    await said(program, `added database to replication" path=${at("two/y.db")}`);
+    program.signal("SIGHUP");
+    await said(program, "configuration reloaded");
+    assert.ok(!program.output.includes(`added database to replication" path=${at("two/x.db")}`));
+    assert.equal((await program.stop()).code, 0);
+  }
+  const refused = await run(ours(), ["replicate", "-config", config]);
+  assert.equal(refused.code, 1);
+  const names = `Databases "${at("one/x.db")}" and "${at("two/x.db")}" have the same destination`;
+  assert.ok(refused.stderr.startsWith(`Error: cannot replicate: ${names}`), refused.stderr);
+  rmSync(at("one/x.db"));
+  await using again = start(ours(), ["replicate", "-config", config]);
+  await said(again, `initialized db" path=${at("two/x.db")}`);
+  assert.equal((await again.stop()).code, 0);
 });

@@ -1,6 +1,7 @@
 /** A client that passes everything on: decorators extend it by what they change. */
 import type {
   CopyOptions,
+  FolderBelow,
   ListOptions,
   LTXFileInfo,
   LTXFileName,
@@ -71,6 +72,13 @@ export class ForwardingClient implements ReplicaClient {
     options?: { readonly signal?: AbortSignal },
   ): Promise<void> {
     await this.inner.delete(files, options);
+  }
+
+  async lookBelow(
+    below: string,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<FolderBelow | undefined> {
+    return this.inner.lookBelow?.(below, options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@ import type { Backoff } from "../backoff.ts";
 import { compareLTXFiles, isStorageError } from "../replica-client.ts";
 import type {
   CopyOptions,
+  FolderBelow,
   ListOptions,
   LTXFileInfo,
   LTXFileName,
@@ -93,6 +94,13 @@ export class RetryingClient extends ForwardingClient {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<void> {
     await this.#again(() => this.inner.delete(files, options), options.signal);
+  }
+
+  override async lookBelow(
+    below: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<FolderBelow | undefined> {
+    return this.#again(() => super.lookBelow(below, options), options.signal);
   }
 
   override get beside(): ObjectsBeside | undefined {

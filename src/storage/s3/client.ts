@@ -9,6 +9,7 @@ import type { Backoff } from "../backoff.ts";
 import { headerTime, isStorageError, StorageError, writtenInfo } from "../replica-client.ts";
 import type {
   CopyOptions,
+  FolderBelow,
   ListOptions,
   LTXFileInfo,
   LTXFileName,
@@ -182,6 +183,22 @@ export class S3ReplicaClient implements ReplicaClient {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<void> {
     await this.#delete(files.map(nameOf), options.signal);
+  }
+
+  async lookBelow(
+    below: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<FolderBelow> {
+    const { signal } = options;
+    await this.open(signal);
+    // As the path of a replica below is made, which differs from the prefix of our own keys where there is no path.
+    const names = [this.settings.path.replace(/\/+$/, ""), below].filter((part) => part !== "");
+    const prefix = names.map((part) => `${part}/`).join("");
+    const folders = await listFolders(this.#requests, prefix, signal);
+    return {
+      isReplica: holdsReplica(prefix, folders),
+      folders: folders.map((folder) => folder.slice(prefix.length, -1)),
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
