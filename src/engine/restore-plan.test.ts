@@ -207,13 +207,17 @@ test("planRestore() chooses the files Litestream chooses in random histories", (
   }
 });
 
+function gapHint(listing: readonly string[]): string {
+  const result = plan(listing, before(8));
+  assert.ok(result.kind === "refused" && result.reason === "gap");
+  return result.hint ?? "";
+}
+
 test("a gap is told apart from states that are only kept together with later ones", () => {
-  const hintOf = (listing: readonly string[]): string => {
-    const result = plan(listing, before(8));
-    assert.ok(result.kind === "refused" && result.reason === "gap");
-    return result.hint ?? "";
-  };
-  assert.match(hintOf(["L0 1-1", "L1 2-9", "L0 6-6", "L0 7-7"]), /^Nothing is lost, .* -txid 0+1 /);
-  assert.match(hintOf(["L0 1-1", "L0 6-6", "L0 7-7"]), /^Bring the missing files back/);
-  assert.match(hintOf(["L0 1-1", "L0 6-6", "L0 7-7", "L9 1-9"]), /^Bring the missing files back/);
+  assert.match(
+    gapHint(["L0 1-1", "L1 2-9", "L0 6-6", "L0 7-7"]),
+    /^Nothing is lost, .* -txid 0+1 /,
+  );
+  assert.match(gapHint(["L0 1-1", "L0 6-6", "L0 7-7"]), /^Bring the missing files back/);
+  assert.match(gapHint(["L0 1-1", "L0 6-6", "L0 7-7", "L9 1-9"]), /^Bring the missing files back/);
 });
