@@ -8,8 +8,8 @@ import { runCommand, type CommandResult } from "../../test/harness/command-run.t
 import { Scratch } from "../../test/harness/scratch.ts";
 import { ControlServer } from "../service/control/control-server.ts";
 import { EventHub } from "../service/event-hub.ts";
+import { storeDatabase } from "../../test/harness/store-options.ts";
 import { Store } from "../service/store.ts";
-import { FileReplicaClient } from "../storage/file.ts";
 
 async function replicated(
   scratch: Scratch,
@@ -88,27 +88,7 @@ test("snapshot asks the daemon, and says what to do where there is none for the 
   database.exec("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1)");
   const hub = new EventHub();
   await using store = new Store({
-    databases: [
-      {
-        path,
-        metaPath: `${path}-litestream`,
-        monitorIntervalMs: 20,
-        checkpointIntervalMs: 0,
-        busyTimeoutMs: 1_000,
-        minCheckpointPageCount: 1_000,
-        truncatePageCount: 0,
-        maxSyncWALBytes: 0,
-        replicas: [
-          {
-            name: "file",
-            client: new FileReplicaClient({ type: "file", path: scratch.path("replica") }),
-            syncIntervalMs: 20,
-            maxSyncLTXFiles: 256,
-            autoRecover: false,
-          },
-        ],
-      },
-    ],
+    databases: [storeDatabase(path, scratch.path("replica"))],
     emit: hub.emit,
     shutdownSyncTimeoutMs: 5_000,
     shutdownSyncIntervalMs: 20,

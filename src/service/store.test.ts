@@ -5,9 +5,9 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { FaultyClient } from "../../test/harness/faulty-client.ts";
 import { Scratch } from "../../test/harness/scratch.ts";
+import { storeDatabase } from "../../test/harness/store-options.ts";
 import { until } from "../../test/harness/wait.ts";
 import type { EngineEvent } from "../engine/events.ts";
-import { FileReplicaClient } from "../storage/file.ts";
 import { MemoryReplicaClient } from "../storage/memory.ts";
 import type { ReplicaClient } from "../storage/replica-client.ts";
 import { StoreError } from "./store-error.ts";
@@ -31,27 +31,7 @@ class Scene implements AsyncDisposable {
   }
 
   options(name: string, client?: ReplicaClient): DatabaseOptions {
-    return {
-      path: this.path(name),
-      metaPath: this.scratch.path(`.${name}-litestream`),
-      monitorIntervalMs: 20,
-      checkpointIntervalMs: 0,
-      busyTimeoutMs: 1_000,
-      minCheckpointPageCount: 1_000,
-      truncatePageCount: 0,
-      maxSyncWALBytes: 0,
-      replicas: [
-        {
-          name: "file",
-          client:
-            client ??
-            new FileReplicaClient({ type: "file", path: this.scratch.path(`replica-${name}`) }),
-          syncIntervalMs: 20,
-          maxSyncLTXFiles: 256,
-          autoRecover: false,
-        },
-      ],
-    };
+    return storeDatabase(this.path(name), client ?? this.scratch.path(`replica-${name}`));
   }
 
   path(name: string): string {

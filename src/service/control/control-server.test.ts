@@ -7,10 +7,9 @@ import { connect } from "node:net";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { Scratch } from "../../../test/harness/scratch.ts";
+import { storeDatabase } from "../../../test/harness/store-options.ts";
 import { until } from "../../../test/harness/wait.ts";
-import { FileReplicaClient } from "../../storage/file.ts";
 import { EventHub } from "../event-hub.ts";
-import type { DatabaseOptions } from "../store-options.ts";
 import { Store } from "../store.ts";
 import { ControlServer } from "./control-server.ts";
 
@@ -44,31 +43,9 @@ class Scene implements AsyncDisposable {
       createDatabase: async (path, asked) => {
         if (!("url" in asked) || !asked.url.startsWith("file://"))
           throw new Error("unsupported replica URL scheme");
-        return this.options(path, asked.url.slice(7));
+        return storeDatabase(path, asked.url.slice(7));
       },
     });
-  }
-
-  options(path: string, folder: string): DatabaseOptions {
-    return {
-      path,
-      metaPath: `${path}-litestream`,
-      monitorIntervalMs: 20,
-      checkpointIntervalMs: 0,
-      busyTimeoutMs: 1_000,
-      minCheckpointPageCount: 1_000,
-      truncatePageCount: 0,
-      maxSyncWALBytes: 0,
-      replicas: [
-        {
-          name: "file",
-          client: new FileReplicaClient({ type: "file", path: folder }),
-          syncIntervalMs: 20,
-          maxSyncLTXFiles: 256,
-          autoRecover: false,
-        },
-      ],
-    };
   }
 
   create(name: string): DatabaseSync {
